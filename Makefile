@@ -1,0 +1,49 @@
+# Two commands a new user runs: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: demo test test-slow check fix bench docs lock clean
+
+demo: .venv/run.stamp ## make telemetry, analyse eight experiments, print what was found
+	$(BIN)/sonde demo --no-serve
+
+test: .venv/dev.stamp ## the tests, under ten minutes on two cores
+	$(PYTEST) -n 2 -m "not slow"
+
+test-slow: .venv/dev.stamp ## simulations and long sweeps
+	$(PYTEST) -n 2 -m slow
+
+check: .venv/dev.stamp ## format, lint, types, import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: .venv/dev.stamp ## format and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: .venv/bench.stamp ## CPU seconds and memory, side by side in one run
+	$(BIN)/python -m benchmarks
+
+docs: .venv/dev.stamp ## the generated pages of docs/
+	$(BIN)/python docs/generate.py
+
+PIN = $(BIN)/uv pip compile -q pyproject.toml --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
+lock: .venv/dev.stamp ## pin every dependency, with hashes; the smaller locks agree with the larger
+	$(PIN) -U --group build --group test --group check --group bench -o requirements/bench.lock
+	$(PIN) --group build --group test --group check -c requirements/bench.lock -o requirements/dev.lock
+	$(PIN) --group build -c requirements/dev.lock -o requirements/run.lock
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/%.stamp: requirements/%.lock pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf .venv build dist demo
