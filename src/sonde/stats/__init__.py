@@ -1,0 +1,50 @@
+"""Statistics: summaries of numbers to estimates. Imports nothing else of sonde."""
+
+from sonde.stats.arrays import estimate
+from sonde.stats.counts import PairCounts, Total, ValueCounts
+from sonde.stats.estimate import Comparison, Estimate, NotEstimable, Outcome, Reason
+from sonde.stats.linear import LinearModelMean, LinearModelMeanNoClip, PerClientDauImpact
+from sonde.stats.moments import Moments, exponents
+from sonde.stats.needs import (
+    Clip,
+    Columns,
+    CountsOf,
+    GridMeanOf,
+    MomentsOf,
+    Need,
+    PairCountsOf,
+    Scope,
+    Summaries,
+    TotalOf,
+)
+from sonde.stats.statistic import Covariate, CovariatePeriod, Statistic
+
+__all__ = [
+    "Clip",
+    "Columns",
+    "Comparison",
+    "CountsOf",
+    "Covariate",
+    "CovariatePeriod",
+    "Estimate",
+    "GridMeanOf",
+    "LinearModelMean",
+    "LinearModelMeanNoClip",
+    "Moments",
+    "MomentsOf",
+    "Need",
+    "NotEstimable",
+    "Outcome",
+    "PairCounts",
+    "PairCountsOf",
+    "PerClientDauImpact",
+    "Reason",
+    "Scope",
+    "Statistic",
+    "Summaries",
+    "Total",
+    "TotalOf",
+    "ValueCounts",
+    "estimate",
+    "exponents",
+]
