@@ -12,14 +12,13 @@ from sonde.errors import DataError
 from sonde.experiment import Overrides
 from sonde.metric import AnalysisBasis
 from sonde.window import Period
+from sonde.wire.names import METRIC_HUB
 from sonde.wire.provenance import Provenance
 from sonde.wire.statistics import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from sonde import experiment as declared
     from sonde import metric as declared_metric
-
-METRIC_HUB = "https://github.com/mozilla/metric-hub/blob/main/jetstream"
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):

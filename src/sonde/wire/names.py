@@ -1,4 +1,4 @@
-"""Names of the published files, as dashboards look for them."""
+"""Names of the published files, as dashboards look for them, and of the pages they link to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sonde.window import Period
+
+METRIC_HUB = "https://github.com/mozilla/metric-hub/blob/main/jetstream"
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 
