@@ -65,7 +65,10 @@ def test_the_empty_summary_is_neutral(pairs):
 @given(rows, st.tuples(value, value))
 def test_sums_about_any_point_make_the_same_moments(pairs, shift):
     sums = [
-        math.fsum(math.prod((x - s) ** p for x, s, p in zip(row, shift, powers)) for row in pairs)
+        math.fsum(
+            math.prod((x - s) ** p for x, s, p in zip(row, shift, powers, strict=True))
+            for row in pairs
+        )
         for powers in exponents(2, 2)
     ]
     made = Moments.from_sums(len(pairs), shift, sums)
