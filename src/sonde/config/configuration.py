@@ -1,0 +1,167 @@
+"""All configuration there is: several repositories, as they are or as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from sonde.config.document import Document
+from sonde.config.files import File, Files, loads
+from sonde.config.platforms import PLATFORMS, Platform
+from sonde.config.read import read_experiment
+from sonde.config.repository import Change, Repository, Snapshot, open_repository
+from sonde.config.resolve import Attached, Resolved, Surroundings, merged, resolve_experiment
+from sonde.config.scope import value
+from sonde.config.spec import Declared
+from sonde.config.statistics import Catalogue
+from sonde.config.template import Templates
+from sonde.errors import ConfigError, Place, did_you_mean
+from sonde.experiment import ExperimentRecord
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Repositories of metric-hub's kind at one time. Later repositories are on top.
+
+    catalogue: the statistics there are; None: names of statistics are not checked.
+    """
+
+    repositories: tuple[Repository, ...]
+    snapshots: tuple[Snapshot, ...]
+    platforms: Mapping[str, Platform] = field(default_factory=lambda: PLATFORMS)
+    catalogue: Catalogue | None = None
+
+    @classmethod
+    def load(
+        cls,
+        repos: Sequence[str | Path],
+        platforms: Mapping[str, Platform] = PLATFORMS,
+        catalogue: Catalogue | None = None,
+    ) -> Configuration:
+        """Read folders or git repositories; `<url>` and `<url>/tree/<branch>/<path>` are cloned.
+
+        platforms: the applications there are. A repository that cannot be reached is a
+        BackendError; what is wrong in a file is said when the file is asked for.
+        """
+        repositories = tuple(open_repository(repo) for repo in repos)
+        snapshots = tuple(repository.current() for repository in repositories)
+        return cls(repositories, snapshots, platforms, catalogue)
+
+    def as_of(self, moment: datetime) -> Configuration:
+        """The configuration as it was committed at a moment, with a time zone.
+
+        From each repository the last commit until then (none: its first); if that does not load,
+        the next that does. A folder without a history is used as it is.
+        """
+        if moment.tzinfo is None:
+            raise ValueError("the moment needs a time zone")
+        then = tuple(repository.as_of(moment, loads) for repository in self.repositories)
+        return replace(self, snapshots=then)
+
+    @property
+    def commits(self) -> tuple[str | None, ...]:
+        """The commit each repository was read at; None outside git."""
+        return tuple(snapshot.commit for snapshot in self.snapshots)
+
+    @cached_property
+    def files(self) -> Files:
+        """All files, parsed when asked for."""
+        return Files(self.snapshots)
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        """The experiments that have a configuration file of their own."""
+        return tuple(dict.fromkeys(file.name for file in self.files.of("experiment")))
+
+    def change(self, slug: str) -> Change | None:
+        """The commit that last changed an experiment's own file."""
+        changes = [file.change for file in self.files.of("experiment", slug)]
+        return max((c for c in changes if c), key=lambda c: c.date, default=None)
+
+    def resolve(
+        self, record: ExperimentRecord, own: Path | None = None, now: datetime | None = None
+    ) -> Resolved:
+        """The experiment with everything that is configured for it.
+
+        own: a file in place of the repositories' own for this experiment. now: for templates that
+        ask whether the experiment is live. All mistakes are raised together, as ConfigErrors.
+        """
+        mine = self._own(record.slug) if own is None else _read(own)
+        layers = [
+            self._layer("defaults", record.app_name),
+            self._layer("defaults", record.type),
+            mine,
+        ]
+        around = Surroundings(
+            shared=self._layer("definitions", record.app_name),
+            templates=self._templates,
+            platforms=self.platforms,
+            catalogue=self.catalogue,
+            outcomes_with=lambda metric: self._outcomes_with(metric, record.app_name),
+            now=now or datetime.now(UTC),
+        )
+        return resolve_experiment(record, layers, self._outcomes(record, layers), around)
+
+    def _own(self, slug: str) -> Declared:
+        return self.files.merged("experiment", slug)
+
+    def _layer(self, purpose: str, name: str | None) -> Declared:
+        """The merged files of one name, each set merged once."""
+        key = (purpose, name or "")
+        if key not in self._layers:
+            self._layers[key] = self.files.merged(*key)
+        return self._layers[key]
+
+    @cached_property
+    def _layers(self) -> dict[tuple[str, str], Declared]:
+        return {}
+
+    @cached_property
+    def _templates(self) -> Templates:
+        functions = self.files.merged("functions", "functions").spec.functions
+        return Templates(
+            {name: value(table, "definition", "") for name, table in functions.items()}
+        )
+
+    def _outcomes(
+        self, record: ExperimentRecord, layers: Iterable[Declared]
+    ) -> tuple[Attached, ...]:
+        """The outcomes that the platform names, then those that only the configuration names."""
+        configured = merged(layers).experiment.get("outcomes")
+        names = dict.fromkeys(record.outcomes)
+        names |= dict.fromkeys(configured.value if configured else ())
+        found = []
+        for slug in names:
+            file = self.files.outcome(slug, record.app_name)
+            if file is None:
+                is_ours = configured is not None and slug in configured.value
+                place = configured.place if configured and is_ours else None
+                raise self._no_outcome(slug, record.app_name, place)
+            change = file.change
+            found.append(Attached(slug, file.declared, change.commit if change else None))
+        return tuple(found)
+
+    def _no_outcome(self, slug: str, app: str | None, place: Place | None) -> ConfigError:
+        elsewhere = sorted({file.app or "" for file in self.files.of("outcomes", slug)})
+        if elsewhere:
+            hint = f"; it is for {', '.join(elsewhere)}"
+        else:
+            hint = did_you_mean(slug, (file.name for file in self.files.of("outcomes", app=app)))
+        return ConfigError(f'no outcome "{slug}" for {app}{hint}', place)
+
+    def _outcomes_with(self, metric: str, app: str | None) -> list[str]:
+        return [file.name for file in self.files.of("outcomes", app=app) if _defines(file, metric)]
+
+
+def _defines(outcome: File, metric: str) -> bool:
+    try:
+        return metric in outcome.declared.spec.metrics
+    except ConfigError:
+        return False
+
+
+def _read(path: Path) -> Declared:
+    return read_experiment(Document(str(path), path.read_bytes()))

@@ -1,0 +1,141 @@
+"""The files of one or several repositories, by what they are for; each is parsed when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, reduce
+
+from sonde.config.document import Document, Finding
+from sonde.config.merge import merge
+from sonde.config.read import (
+    read_definitions,
+    read_experiment,
+    read_functions,
+    read_nimbus_definitions,
+    read_outcome,
+)
+from sonde.config.repository import Change, Snapshot
+from sonde.config.spec import Declared, Spec
+from sonde.errors import ConfigError
+
+_READERS: dict[str, Callable[[Document], Declared]] = {
+    "experiment": read_experiment,
+    "defaults": read_experiment,
+    "outcomes": read_outcome,
+    "definitions": read_definitions,
+    "functions": read_functions,
+    "nimbus": read_nimbus_definitions,
+}
+
+_WITH_PROJECTS = frozenset({"experiment", "defaults"})  # with [project], a monitoring tool's
+
+
+@dataclass(frozen=True)
+class File:
+    """One file. purpose: a key of the readers, or "other" for other tools' files.
+
+    folder: what it is within, `""` or `"jetstream/"`. app: for outcomes. name: the file's stem.
+    """
+
+    snapshot: Snapshot
+    path: str
+    purpose: str
+    folder: str
+    app: str | None
+    name: str
+
+    @cached_property
+    def document(self) -> Document:
+        """The file as TOML."""
+        name = f"{self.snapshot.name}/{self.path}"
+        return Document(name, self.snapshot.files[self.path], self.snapshot.commit)
+
+    @cached_property
+    def declared(self) -> Declared:
+        """What it declares; files of other tools declare nothing here, but are to be TOML."""
+        is_ours = self.purpose in _READERS and (
+            self.purpose not in _WITH_PROJECTS or "project" not in self.document.tables
+        )
+        if is_ours:
+            return _READERS[self.purpose](self.document)
+        self.document.check()
+        return Declared(Spec())
+
+    @property
+    def change(self) -> Change | None:
+        """The commit that last changed it, as far as there is a history."""
+        return self.snapshot.last_change(self.path)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of several snapshots; later ones are on top."""
+
+    snapshots: tuple[Snapshot, ...]
+
+    @cached_property
+    def all(self) -> tuple[File, ...]:
+        """Every file, lowest first: a repository's root before its `jetstream` folder."""
+        found = [_file(snapshot, path) for snapshot in self.snapshots for path in snapshot.files]
+        order = {id(snapshot): index for index, snapshot in enumerate(self.snapshots)}
+        return tuple(sorted(found, key=lambda f: (order[id(f.snapshot)], f.folder, f.path)))
+
+    def of(self, purpose: str, name: str | None = None, app: str | None = None) -> Iterator[File]:
+        """The files for a purpose, lowest first."""
+        for file in self._by_purpose.get(purpose, ()):
+            if name in (None, file.name) and app in (None, file.app):
+                yield file
+
+    @cached_property
+    def _by_purpose(self) -> dict[str, list[File]]:
+        found: dict[str, list[File]] = {}
+        for file in self.all:
+            found.setdefault(file.purpose, []).append(file)
+        return found
+
+    def merged(self, purpose: str, name: str) -> Declared:
+        """What the files of one name declare together."""
+        return joined([file.declared for file in self.of(purpose, name)])
+
+    def outcome(self, slug: str, app: str | None) -> File | None:
+        """The outcome of that name for an application: the topmost."""
+        return None if app is None else next(iter([*self.of("outcomes", slug, app)][::-1]), None)
+
+
+def joined(declared: Iterable[Declared]) -> Declared:
+    """Declarations merged from the lowest up, their findings together."""
+    parts = list(declared)
+    findings: tuple[Finding, ...] = sum((part.findings for part in parts), ())
+    return Declared(reduce(merge, (part.spec for part in parts), Spec()), findings)
+
+
+def loads(snapshot: Snapshot) -> bool:
+    """Whether every file is TOML and means something."""
+    for file in Files((snapshot,)).all:
+        try:
+            if any(file.declared.refused):
+                return False
+        except ConfigError:
+            return False
+    return True
+
+
+def _file(snapshot: Snapshot, path: str) -> File:
+    rest = path.removeprefix("jetstream/")
+    folder = path.removesuffix(rest)
+    parts = tuple(rest.removesuffix(".toml").split("/"))
+    match parts:
+        case (name,):
+            purpose, app = "experiment", None
+        case ("definitions", "functions" as name):
+            purpose, app = "functions", None
+        case ("defaults" | "definitions" as purpose, name):
+            app = None
+        case ("outcomes" as purpose, app, name):
+            pass
+        case ("nimbus", "definitions", name):
+            purpose, app = "nimbus", None
+        case (*_, name):
+            purpose, app = "other", None
+    return File(snapshot, path, purpose, folder, app, name)

@@ -1,0 +1,155 @@
+"""Where configuration files are read from: a folder, or git objects, now or at an earlier time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from sonde.config.git import Git, clone, enclosing
+from sonde.errors import ConfigError
+
+_FILE = r"[^/]+\.toml"
+_OTHER_TOOLS = rf"(?:featmon|opmon|looker)/(?:[^/]+/)*{_FILE}"
+_KINDS = rf"(?:(?:defaults|definitions|outcomes/[^/]+)/)?{_FILE}"
+_WANTED = re.compile(rf"(?:jetstream/)?{_KINDS}|nimbus/definitions/{_FILE}|{_OTHER_TOOLS}")
+_FOLDERS = ("", "defaults", "definitions", "outcomes/*")
+_PATTERNS = (
+    *(f"{top}{folder}/*.toml".lstrip("/") for top in ("", "jetstream/") for folder in _FOLDERS),
+    "nimbus/definitions/*.toml",
+    *(f"{tool}/**/*.toml" for tool in ("featmon", "opmon", "looker")),
+)
+_NOT_OURS = frozenset({"pyproject.toml", "sonde.toml"})
+_TREE_URL = re.compile(r"(?P<url>.+?)/tree/(?P<branch>[^/]+)(?:/(?P<path>.*))?")
+
+
+@dataclass(frozen=True)
+class Change:
+    """The commit that last changed a file."""
+
+    commit: str
+    date: datetime
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The configuration files of a repository at one time.
+
+    name: what the repository is called in places. files: content by path within the repository.
+    commit: None outside git.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+    commit: str | None = None
+    last_change: Callable[[str], Change | None] = field(default=lambda _path: None, repr=False)
+
+
+class Repository(Protocol):
+    """Configuration files with or without a history."""
+
+    def current(self) -> Snapshot:
+        """The files as they are."""
+
+    def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
+        """The files as they were: of the last commit until `moment`, or else the first of all.
+
+        Where those do not load: of the next commit that does.
+        """
+
+
+def open_repository(source: str | Path) -> Repository:
+    """A folder, a git repository, or `<url>` or `<url>/tree/<branch>/<path>`, which is cloned."""
+    folder = Path(source)
+    if folder.is_dir():
+        git, prefix = enclosing(folder) or (None, "")
+        if git is not None and git.is_bare:
+            return Commits(git, "HEAD", "", str(source))
+        return Folder(folder, git, prefix)
+    if isinstance(source, Path) or not re.match(r"[a-z+]+://|[^/]+@[^/]+:", source):
+        raise ConfigError(f"no folder {source}, and it is not the URL of a git repository")
+    parts = _TREE_URL.fullmatch(source.rstrip("/"))
+    if parts is None:
+        return Commits(clone(source), "HEAD", "", source)
+    branch, path = parts["branch"], parts["path"] or ""
+    prefix = f"{path}/" if path else ""
+    return Commits(clone(parts["url"], branch), "HEAD", prefix, source)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files in a folder, which may be part of a git work tree."""
+
+    path: Path
+    git: Git | None = None
+    prefix: str = ""
+
+    def current(self) -> Snapshot:
+        """The files of the work tree, committed or not."""
+        found = sorted({path for pattern in _PATTERNS for path in self.path.glob(pattern)})
+        files = {path.relative_to(self.path).as_posix(): path.read_bytes() for path in found}
+        wanted = {path: content for path, content in files.items() if path not in _NOT_OURS}
+        if self.git is None or (commit := self.git.head()) is None:
+            return Snapshot(str(self.path), wanted)
+        history = Commits(self.git, commit, self.prefix, str(self.path))
+        return Snapshot(str(self.path), wanted, commit, lambda path: history.change(commit, path))
+
+    def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
+        """From the history; without one, the files as they are."""
+        if self.git is None or (commit := self.git.head()) is None:
+            return self.current()
+        return Commits(self.git, commit, self.prefix, str(self.path)).as_of(moment, loads)
+
+
+@dataclass(frozen=True)
+class Commits:
+    """Files within the commits that lead to `tip`. prefix: the folder of the files, or empty."""
+
+    git: Git
+    tip: str
+    prefix: str
+    name: str
+
+    def current(self) -> Snapshot:
+        """The files of the tip."""
+        commits = self.git.commits(self.tip)
+        if not commits:
+            raise ConfigError(f"{self.name} has no commits")
+        return self.at(commits[0][0])
+
+    def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
+        """The files of the last commit until `moment`; see `Repository`."""
+        commits = self.git.commits(self.tip)
+        until = moment.timestamp()
+        position = next((i for i, (_, t) in enumerate(commits) if t <= until), len(commits) - 1)
+        if position < 0:
+            return self.current()
+        chosen = self.at(commits[position][0])
+        for snapshot in self._from(chosen, [commit for commit, _ in commits[:position]]):
+            if loads(snapshot):
+                return snapshot
+        return chosen  # none loads: what is wrong is said when it is asked for
+
+    def _from(self, chosen: Snapshot, newer: list[str]) -> Iterator[Snapshot]:
+        yield chosen
+        for commit in reversed(newer):
+            yield self.at(commit)
+
+    def at(self, commit: str) -> Snapshot:
+        """The files of one commit."""
+        paths = {
+            path.removeprefix(self.prefix): blob
+            for path, blob in self.git.files(commit, self.prefix).items()
+        }
+        wanted = {p: b for p, b in paths.items() if _WANTED.fullmatch(p) and p not in _NOT_OURS}
+        contents = self.git.contents(wanted.values())
+        files = {path: contents[blob] for path, blob in sorted(wanted.items())}
+        return Snapshot(self.name, files, commit, lambda path: self.change(commit, path))
+
+    def change(self, commit: str, path: str) -> Change | None:
+        """The last commit up to `commit` that changed a file."""
+        found = self.git.last_change(commit, self.prefix + path)
+        return None if found is None else Change(found[0], datetime.fromtimestamp(found[1], UTC))
