@@ -1,0 +1,296 @@
+"""Where this deployment lives: `sonde.toml` in a folder, and `SONDE_*` in the environment."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sonde.config import kinds
+from sonde.config.document import Document
+from sonde.config.platforms import PLATFORMS, Platform
+from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
+from sonde.experiment import EnrollmentsQueryType
+from sonde.wire.names import METRIC_HUB
+
+FILE = "sonde.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are. Paths are absolute; a URL stays as it is written.
+
+    folder: that of `sonde.toml`; a relative path is relative to it, also in the environment.
+    config_url: the folder that shows `<slug>.toml` to people.
+    tables: names of BigQuery tables, or patterns with `*`, to a folder, file, glob or URL; the
+    first that fits counts.
+    workers: steps at once. memory: of all of them, as in "1GB". None: by the machine.
+    platforms: the built-in ones and those of the file, by `app_name`.
+    """
+
+    folder: Path
+    experiments_source: str
+    config_repos: tuple[str, ...]
+    lake_url: str
+    config_url: str = METRIC_HUB
+    tables: Mapping[str, str] = field(default_factory=dict)
+    workers: int | None = None
+    memory: str | None = None
+    platforms: Mapping[str, Platform] = field(default_factory=lambda: dict(PLATFORMS))
+
+
+def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
+    """The settings of the project in a folder. Raises ConfigError, with all that is wrong."""
+    path = project / FILE
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(
+            f"there is no {FILE} in {project.absolute()}; run `sonde init` there, "
+            "or name the project's folder with --project"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", Place(str(path))) from error
+    return read_settings(Document(str(path), content), project.absolute(), environment)
+
+
+def read_settings(document: Document, folder: Path, environment: Mapping[str, str]) -> Settings:
+    r"""What the document says; a variable of the environment goes before it.
+
+    An absent key means what `sonde init` writes. Raises ConfigError, with all that is wrong.
+
+    >>> document = Document("sonde.toml", b'[lake]\nurl = "s3://bucket/lake"')
+    >>> settings = read_settings(document, Path("/work"), {"SONDE_RUN_WORKERS": "2"})
+    >>> settings.lake_url, settings.workers, settings.experiments_source
+    ('s3://bucket/lake', 2, '/work/experiments.json')
+    """
+    reading = _Reading(document)
+    reading.check_keys(environment)
+    value = {key.variable: reading.value_of(key, environment) for key in _KEYS}
+    tables = dict(reading.tables())
+    platforms = dict(reading.platforms())
+    reading.finish()
+    return Settings(
+        folder=folder,
+        experiments_source=_absolute(value["SONDE_EXPERIMENTS_SOURCE"], folder),
+        config_repos=tuple(_absolute(repo, folder) for repo in value["SONDE_CONFIG_REPOS"]),
+        config_url=value["SONDE_CONFIG_URL"],
+        lake_url=_absolute(value["SONDE_LAKE_URL"], folder),
+        tables={name: _absolute(location, folder) for name, location in tables.items()},
+        workers=value["SONDE_RUN_WORKERS"],
+        memory=value["SONDE_RUN_MEMORY"],
+        platforms={**PLATFORMS, **platforms},
+    )
+
+
+_MEMORY = re.compile(r"(?=.*[1-9])\d+(\.\d+)? ?([KMGT]i?B)", re.IGNORECASE)
+_TABLE = re.compile(r"[\w*?-]+(\.[\w*?-]+){0,2}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:")  # also git's user@host:path
+_SECRET_NAME = re.compile(
+    r"(?i)token|secret|passw|passphrase|pwd|credential|signature|(api|access|account|private)_?key"
+)
+_SECRET_URL = re.compile(
+    r"(?i)://[^/@\s]*:[^/@\s]+@|[?&]([\w-]*[-_])?(token|secret|sig|signature|(api)?key|password)="
+    r"|gh[a-z]_\w{16}|github_pat_|glpat-"
+)
+_IN_THE_ENVIRONMENT = (
+    "set it in the environment that sonde runs in, "
+    "under the name its service reads (AWS_SECRET_ACCESS_KEY, for example)"
+)
+
+
+def _locations(value: Any) -> kinds.Taken:
+    if isinstance(value, str):
+        raise ValueError(f'expected a list; write ["{value}"]')
+    taken = kinds.names(value)
+    if not taken.value or not all(item.strip() for item in taken.value):
+        raise ValueError("expected at least one folder or URL, none of them empty")
+    return taken
+
+
+def _web_address(value: Any) -> kinds.Taken:
+    taken = kinds.name(value)
+    if not str(taken.value).startswith(("http://", "https://")):
+        raise ValueError(f'expected an address of the web, https://.., not "{taken.value}"')
+    return taken
+
+
+def _memory(value: Any) -> kinds.Taken:
+    if isinstance(value, str) and _MEMORY.fullmatch(value):
+        return kinds.Taken(value)
+    raise ValueError('expected an amount of memory as text, such as "512MB" or "1.5GB"')
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A key of the file. parse: from the text of a variable to what the file would hold."""
+
+    section: str
+    name: str
+    kind: kinds.Kind
+    parse: Callable[[str], Any] = str
+    default: Any = None
+
+    @property
+    def variable(self) -> str:
+        return f"SONDE_{self.section}_{self.name}".upper()
+
+
+def _separated(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _digits(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+_KEYS = (
+    _Key("experiments", "source", kinds.name, default="experiments.json"),
+    _Key("config", "repos", _locations, _separated, default=("metric-hub",)),
+    _Key("config", "url", _web_address, default=METRIC_HUB),
+    _Key("lake", "url", kinds.name, default="lake"),
+    _Key("run", "workers", kinds.whole(1), _digits),
+    _Key("run", "memory", _memory),
+)
+_SECTIONS = {
+    section: {key.name for key in _KEYS if key.section == section}
+    for section in ("experiments", "config", "lake", "run")
+}
+_PLATFORM: Mapping[str, kinds.Kind] = {
+    "app_id": kinds.name,
+    "enrollments_query_type": kinds.choice(EnrollmentsQueryType),
+}
+
+
+@dataclass
+class _Reading:
+    """Values of one document, and what is wrong in it."""
+
+    document: Document
+    errors: list[ConfigError] = field(default_factory=list)
+
+    def finish(self) -> None:
+        """Raise what was found."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise ConfigErrors(sorted(self.errors, key=_line))
+
+    def refuse(self, path: tuple[str, ...], message: str) -> None:
+        self.errors.append(ConfigError(message, self.document.place(path)))
+
+    def unknown(self, path: tuple[str, ...], known: set[str]) -> None:
+        if _SECRET_NAME.search(path[-1]):
+            self.refuse(path, f"a secret does not belong in a file; {_IN_THE_ENVIRONMENT}")
+        else:
+            self.refuse(path, f'unknown key "{path[-1]}"{did_you_mean(path[-1], known)}')
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A table; absent: an empty one."""
+        value = self.document.tables.get(name, {})
+        return value if isinstance(value, dict) else {}
+
+    def check_keys(self, environment: Mapping[str, str]) -> None:
+        """Complain about unknown sections, keys, and variables that are nearly ours."""
+        sections = _SECTIONS.keys() | {"tables", "platforms"}
+        for name, value in self.document.tables.items():
+            if name not in sections:
+                self.unknown((name,), sections)
+            elif not isinstance(value, dict):
+                self.refuse((name,), f"expected a table; write [{name}]")
+            elif name in _SECTIONS:
+                for key in value.keys() - _SECTIONS[name]:
+                    self.unknown((name, key), _SECTIONS[name])
+        self.check_secrets()
+        self.check_variables(environment)
+
+    def check_secrets(self) -> None:
+        """Complain about URLs that carry a secret."""
+        for path, value in _leaves(self.document.tables, ()):
+            texts = value if isinstance(value, list) else [value]
+            if any(isinstance(text, str) and _SECRET_URL.search(text) for text in texts):
+                self.refuse(path, f"this carries a secret; take it out and {_IN_THE_ENVIRONMENT}")
+
+    def check_variables(self, environment: Mapping[str, str]) -> None:
+        """Complain about typing errors only: Kubernetes, for one, sets SONDE_PORT of its own."""
+        known = {key.variable for key in _KEYS}
+        for name in environment.keys() - known:
+            if name.startswith("SONDE_") and difflib.get_close_matches(name, known, cutoff=0.85):
+                self.errors.append(
+                    ConfigError(f"unknown variable{did_you_mean(name, known)}", _variable(name))
+                )
+
+    def value_of(self, key: _Key, environment: Mapping[str, str]) -> Any:
+        """The value of the variable, else of the key, else what is usual."""
+        path = (key.section, key.name)
+        if text := environment.get(key.variable, "").strip():
+            return self.taken(key.kind, key.parse(text), _variable(key.variable), key.default)
+        if key.name not in (section := self.section(key.section)):
+            return key.default
+        return self.taken(key.kind, section[key.name], self.document.place(path), key.default)
+
+    def taken(self, kind: kinds.Kind, value: Any, place: Place, default: Any = None) -> Any:
+        """What the value means; `default`, and an error kept, when it has no meaning."""
+        try:
+            taken = kind(value)
+        except ValueError as error:
+            self.errors.append(ConfigError(str(error), place))
+            return default
+        if taken.complaint:
+            self.errors.append(ConfigError(taken.complaint, place))
+        return taken.value
+
+    def tables(self) -> Iterator[tuple[str, str]]:
+        """Patterns and locations; `a.b = ..` and `"a.b" = ..` are the same."""
+        for path, value in _leaves(self.section("tables"), ("tables",)):
+            name = ".".join(path[1:])
+            if not _TABLE.fullmatch(name):
+                self.refuse(
+                    path, f'"{name}" is not a table; write "dataset.table" or "project.dataset.*"'
+                )
+            yield name, self.taken(kinds.name, value, self.document.place(path)) or ""
+
+    def platforms(self) -> Iterator[tuple[str, Platform]]:
+        """The platforms of the file; a built-in one keeps what the file does not say."""
+        for name, value in self.section("platforms").items():
+            if isinstance(value, dict):
+                given = dict(self.platform(name, value))
+                yield name, replace(PLATFORMS.get(name, Platform()), **given)
+            else:
+                self.refuse(("platforms", name), f"expected a table; write [platforms.{name}]")
+
+    def platform(self, name: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """The keys of one platform, checked."""
+        for key, value in table.items():
+            path = ("platforms", name, key)
+            if key in _PLATFORM:
+                yield key, self.taken(_PLATFORM[key], value, self.document.place(path))
+            else:
+                self.unknown(path, set(_PLATFORM))
+
+
+def _leaves(
+    table: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _absolute(location: str, folder: Path) -> str:
+    return location if _URL.match(location) else str(folder / Path(location).expanduser())
+
+
+def _variable(name: str) -> Place:
+    return Place("environment", key=name)
+
+
+def _line(error: ConfigError) -> tuple[float, str]:
+    place = error.place or Place("")
+    return (math.inf if place.line is None else place.line), place.key or ""
