@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from sonde.stats.estimate import Estimate
+
 
 def frame(units):
     """One row per unit, as mozanalysis takes them."""
@@ -32,9 +34,12 @@ def mozanalysis_rows(compared, ci_width=0.95):
 
 
 def rows_of(outcomes):
-    """Estimates as {(branch, comparison): (point, lower, upper)}."""
+    """Outcomes as {(branch, comparison): (point, lower, upper)}, NaN for those not estimable."""
     return {
-        (each.branch, each.comparison): (each.point, each.lower, each.upper) for each in outcomes
+        (each.branch, each.comparison): (each.point, each.lower, each.upper)
+        if isinstance(each, Estimate)
+        else (math.nan,) * 3
+        for each in outcomes
     }
 
 

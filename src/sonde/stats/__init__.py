@@ -17,9 +17,12 @@ from sonde.stats.needs import (
     Summaries,
     TotalOf,
 )
+from sonde.stats.pretreatment import pre_treatment
+from sonde.stats.registry import STATISTICS, statistic
 from sonde.stats.statistic import Covariate, CovariatePeriod, Statistic
 
 __all__ = [
+    "STATISTICS",
     "Clip",
     "Columns",
     "Comparison",
@@ -47,4 +50,6 @@ __all__ = [
     "ValueCounts",
     "estimate",
     "exponents",
+    "pre_treatment",
+    "statistic",
 ]
