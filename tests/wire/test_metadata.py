@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from mozilla_nimbus_schemas import jetstream
@@ -189,6 +189,17 @@ def test_provenance_in_full_beside_them():
     assert told["provenance"]["inputs"] == [{"table": "telemetry.clients_daily", "version": "17"}]
     content = metadata_json(EXPERIMENT, START, PROVENANCE)
     assert read_metadata(content).provenance == PROVENANCE
+
+
+def test_the_start_is_written_in_utc():
+    in_berlin = START.astimezone(timezone(timedelta(hours=1)))
+    assert metadata_json(EXPERIMENT, in_berlin) == metadata_json(EXPERIMENT, START)
+
+
+def test_the_address_of_a_slug_with_a_space():
+    record = ExperimentRecord("a slug")
+    told = published(replace(with_overrides(enrollment_period=3), record=record))
+    assert told["external_config"]["url"].endswith("/jetstream/a%20slug.toml")
 
 
 def test_a_moment_without_zone_is_refused():
