@@ -16,7 +16,7 @@ from sonde.config.repository import Change, Repository, Snapshot, open_repositor
 from sonde.config.resolve import Attached, Resolved, Surroundings, merged, resolve_experiment
 from sonde.config.scope import value
 from sonde.config.spec import Declared
-from sonde.config.statistics import Catalogue
+from sonde.config.statistics import REGISTERED, Catalogue
 from sonde.config.template import Templates
 from sonde.errors import ConfigError, Place, did_you_mean
 from sonde.experiment import ExperimentRecord
@@ -26,20 +26,20 @@ from sonde.experiment import ExperimentRecord
 class Configuration:
     """Repositories of metric-hub's kind at one time. Later repositories are on top.
 
-    catalogue: the statistics there are; None: names of statistics are not checked.
+    catalogue: the statistics there are.
     """
 
     repositories: tuple[Repository, ...]
     snapshots: tuple[Snapshot, ...]
     platforms: Mapping[str, Platform] = field(default_factory=lambda: PLATFORMS)
-    catalogue: Catalogue | None = None
+    catalogue: Catalogue = REGISTERED
 
     @classmethod
     def load(
         cls,
         repos: Sequence[str | Path],
         platforms: Mapping[str, Platform] = PLATFORMS,
-        catalogue: Catalogue | None = None,
+        catalogue: Catalogue = REGISTERED,
     ) -> Configuration:
         """Read folders or git repositories; `<url>` and `<url>/tree/<branch>/<path>` are cloned.
 

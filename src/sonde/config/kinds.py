@@ -177,11 +177,11 @@ def tables(value: Any) -> Taken:
 
 def text_or_table(value: Any) -> Taken:
     """A string, or a table of strings."""
-    if isinstance(value, str):
-        return Taken(value)
-    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
-        return Taken(value)
-    raise _wrong("text, or a table of texts by branch", value)
+    if not isinstance(value, dict):
+        return text(value)
+    taken = {key: text(item) for key, item in value.items()}
+    complaints = [f"{key}: {item.complaint}" for key, item in taken.items() if item.complaint]
+    return Taken({key: item.value for key, item in taken.items()}, "; ".join(complaints) or None)
 
 
 def _whole(value: Any) -> Taken:

@@ -13,6 +13,7 @@ from sonde.config.document import Table
 from sonde.config.spec import Named, Spec
 from sonde.window import Period
 
+_WILDCARD = re.compile(r"[*?\[]")
 _DEFINABLE = re.compile(r"[a-zA-Z0-9_]+")
 
 
@@ -53,13 +54,13 @@ def merge_named(base: Named, over: Named) -> dict[str, Table]:
 
     A wildcard name defines nothing by itself.
     """
-    patterns = [(name, re.compile(fnmatch.translate(name)), table) for name, table in over.items()]
+    has_wildcards = any(_WILDCARD.search(name) for name in over)
     merged: dict[str, Table] = {}
     for name, table in base.items():
         merged[name] = table
-        for _, pattern, above in patterns:
-            if pattern.fullmatch(name):
-                merged[name] = merge_tables(merged[name], above)
+        for pattern in over if has_wildcards else (name,):
+            if pattern in over and (pattern == name or fnmatch.fnmatchcase(name, pattern)):
+                merged[name] = merge_tables(merged[name], over[pattern])
     for name, table in over.items():
         if name not in merged and _DEFINABLE.fullmatch(name):
             merged[name] = table

@@ -46,14 +46,14 @@ class MetricResolver:
         if name not in self._resolved:
             self._resolved[name] = None
             with self.scope.collecting():
-                found = self._metric(name, self.scope.table("metrics", name, place), ())
+                found = self._metric(name, self.scope.table("metrics", name, place), place, ())
                 if not found[0].statistics:
                     raise ConfigError(_NO_STATISTIC.format(name), _first_place(found[1], place))
                 self._resolved[name] = found
         return self._resolved[name]
 
     def _metric(
-        self, name: str, table: Table, above: tuple[tuple[str, int], ...]
+        self, name: str, table: Table, place: Place, above: tuple[tuple[str, int], ...]
     ) -> tuple[Metric, Table]:
         """The metric a table declares; `above` are those that depend on it."""
         here = (name, id(table))
@@ -65,15 +65,15 @@ class MetricResolver:
             return self._with_column(name, table, upstream), table
         if _has_column(table):
             return self._with_column(name, table, ()), table
-        return self._metric(name, self._over_shared(name, table), (*above, here))
+        return self._metric(name, self._over_shared(name, table, place), place, (*above, here))
 
-    def _over_shared(self, name: str, table: Table) -> Table:
+    def _over_shared(self, name: str, table: Table, place: Place) -> Table:
         """A table that says nothing of the column, over the shared definition that does."""
         shared = self.scope.shared.spec.metrics
         if name not in shared or shared[name] is table:
             lacking = " and ".join(f'"{key}"' for key in _lacking(table))
             message = f'metric "{name}" has no {lacking}, and no definition to take it from'
-            raise ConfigError(message, _first_place(table, None))
+            raise ConfigError(message, _first_place(table, place))
         definition = self.scope.shared_table("metrics", name)
         if not _has_column(definition) and not value(definition, "depends_on"):
             return definition
@@ -92,7 +92,7 @@ class MetricResolver:
                 table = self.scope.shared_table("metrics", name)
             else:
                 table = self.scope.table("metrics", name, names.place)
-            found.append(self._metric(name, table, above)[0])
+            found.append(self._metric(name, table, names.place, above)[0])
         return tuple(found)
 
     def _with_column(self, name: str, table: Table, upstream: tuple[Metric, ...]) -> Metric:
@@ -141,8 +141,7 @@ class MetricResolver:
         found = []
         for declaration, here in declarations(table["statistics"]) if "statistics" in table else ():
             found.append(declaration)
-            if self.scope.catalogue is not None:
-                self.scope.warnings.extend(complaints(declaration, here, self.scope.catalogue))
+            self.scope.warnings.extend(complaints(declaration, here, self.scope.catalogue))
         return tuple(found)
 
     def _keep_trace(self, path: str, table: Table) -> None:
@@ -168,7 +167,7 @@ def _lacking(table: Table) -> list[str]:
     return lacking if "data_source" in table else [*lacking, "data_source"]
 
 
-def _first_place(table: Table, otherwise: Place | None) -> Place | None:
+def _first_place(table: Table, otherwise: Place) -> Place:
     return next((setting.place for setting in table.values()), otherwise)
 
 

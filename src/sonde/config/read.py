@@ -20,9 +20,13 @@ Periods: TypeAlias = dict[Period, tuple[Setting, ...]]
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_]+")
 _OTHER_TOOLS = frozenset({"alerts", "dimensions", "population", "project"})
-_HINTS = {  # what people write for something that is spelled otherwise
-    "days28": "28_day", "day": "daily", "week": "weekly", "enrollments_query": "enrollment_query",
-}  # fmt: skip
+_PERIOD_HINTS = {"days28": "28_day", "day": "daily", "week": "weekly"}
+_HINTS = {  # what people write for something that is spelled otherwise, or does not exist
+    "exposure_basis": '; write analysis_bases = ["exposures"]',
+    "enrollments_query": '; did you mean "enrollment_query"?',
+    "enrollment_end_date": "; write enrollment_period, in days from the start date",
+    "exposure_query_type": "; it comes with enrollments_query_type",
+}
 
 
 def read_experiment(document: Document) -> Declared:
@@ -128,7 +132,7 @@ class _Reader:
 
     def unknown(self, path: Path, known: Iterable[str], hint: str | None = None) -> None:
         """An unknown key: the nearest valid one, or `hint`."""
-        nearest = hint or did_you_mean(path[-1], known)
+        nearest = hint or _HINTS.get(path[-1]) or did_you_mean(path[-1], known)
         message = f'unknown key "{path[-1]}"{nearest}'
         self.findings.append(Finding(self.document, path, message, self.tolerates_unknown))
 
@@ -234,7 +238,11 @@ class _Reader:
 
     def not_a_period(self, key: str) -> None:
         """A list under [metrics] whose key is no period."""
-        hint = f'; write "{_HINTS[key]}"' if key in _HINTS else did_you_mean(key, PERIOD_KEYS)
+        hint = (
+            f'; write "{_PERIOD_HINTS[key]}"'
+            if key in _PERIOD_HINTS
+            else did_you_mean(key, PERIOD_KEYS)
+        )
         message = f'"{key}" is neither a period nor a metric table{hint}'
         if key == "days28":  # the public parser ignores this one and refuses the others
             self.tolerate(("metrics", key), message)

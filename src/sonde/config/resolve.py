@@ -67,7 +67,7 @@ class Surroundings:
     shared: Declared
     templates: Templates
     platforms: Mapping[str, Platform]
-    catalogue: Catalogue | None
+    catalogue: Catalogue
     outcomes_with: Callable[[str], Iterable[str]]
     now: datetime
 

@@ -31,7 +31,7 @@ class Scope:
     shared: Declared
     templates: Templates
     view: ExperimentView
-    catalogue: Catalogue | None
+    catalogue: Catalogue
     outcomes_with: Callable[[str], Iterable[str]]
     parameters: Mapping[str, str] = field(default_factory=dict)
     data_sources: dict[str, DataSource] = field(default_factory=dict)

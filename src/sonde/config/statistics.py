@@ -20,6 +20,29 @@ class Catalogue(Protocol):
         """Whether the pre-treatment exists and takes these arguments."""
 
 
+class Registered:
+    """The statistics and pre-treatments that are installed.
+
+    They are imported when first asked for: numerical libraries take longer to import than a tree
+    of configuration takes to load.
+    """
+
+    def check_statistic(self, name: str, params: Mapping[str, Param]) -> None:
+        """As `Catalogue`."""
+        from sonde.stats.registry import statistic  # noqa: PLC0415
+
+        statistic(name, params)
+
+    def check_pre_treatment(self, name: str, args: Mapping[str, Param]) -> None:
+        """As `Catalogue`."""
+        from sonde.stats.pretreatment import pre_treatment  # noqa: PLC0415
+
+        pre_treatment(name, args)
+
+
+REGISTERED = Registered()
+
+
 def declarations(statistics: Setting) -> Iterator[tuple[StatisticDeclaration, Setting]]:
     """Each declared statistic, and where; a malformed list of pre-treatments is a ConfigError."""
     for name, params in statistics.value.items():

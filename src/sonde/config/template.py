@@ -32,6 +32,7 @@ class Templates:
         self._environment = ImmutableSandboxedEnvironment(
             autoescape=False, undefined=jinja2.StrictUndefined
         )
+        self._templates: dict[str, jinja2.Template] = {}
         for name, definition in macros.items():
             self._environment.globals[name] = _macro(definition)
 
@@ -40,13 +41,18 @@ class Templates:
         if not is_template(template):
             return _as_jinja_reads(template)
         try:
-            return self._environment.from_string(template).render(**names)
+            return self._compiled(template).render(**names)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"not a valid template: {error.message}") from error
         except jinja2.TemplateError as error:
             raise ValueError(self._explained(str(error), names)) from error
         except (TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"template failed: {error}") from error
+
+    def _compiled(self, template: str) -> jinja2.Template:
+        if template not in self._templates:
+            self._templates[template] = self._environment.from_string(template)
+        return self._templates[template]
 
     def mentions(self, template: str, name: str) -> bool:
         """Whether a template refers to `name`; text that is no template does not."""
