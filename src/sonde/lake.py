@@ -1,0 +1,308 @@
+"""Tables and receipts in a folder: Delta Lake, one Parquet file a partition.
+
+A partition's fingerprint is a partition column of its file, so the receipt is the Delta log's own
+entry for the file: a commit makes data and receipt visible together, or neither. Files carry flat
+names; the log holds the values of key, mark and fingerprint columns, so a slug may hold anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
+
+from sonde.errors import BackendError
+from sonde.table import Partition, Receipt, Table
+
+FORMAT = 1  # of the lake: raise it when an older sonde could no longer read or rightly extend it
+FINGERPRINT = "fingerprint"
+_MARKER = "_sonde.json"
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A partition's new contents: a staged file, not yet visible."""
+
+    partition: Partition
+    fingerprint: str
+    path: str
+    rows: int
+    marks: tuple[str, ...] = ()
+
+
+class Lake:
+    """The tables under one folder. Safe with several processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def open(cls, url: str | Path) -> Lake:
+        """The lake at `url`, made when absent. Raises BackendError when it cannot be used."""
+        root = Path(str(url).removeprefix("file://"))
+        with _disk(root):
+            root.mkdir(parents=True, exist_ok=True)
+            marker = root / _MARKER
+            if not marker.exists():
+                _write_whole(marker, json.dumps({"format": FORMAT}))
+            _check_format(marker)
+        return cls(root)
+
+    def folder(self, table: Table) -> Path:
+        """Where the table's files stand."""
+        return self.root / table.path
+
+    def receipts(self, table: Table) -> dict[tuple[str, ...], Receipt]:
+        """What exists, by key; empty when the table does not exist yet."""
+        delta = self._delta(table)
+        return {} if delta is None else _receipts(table, delta)
+
+    def receipt(self, partition: Partition) -> Receipt | None:
+        """The receipt of one partition."""
+        return self.receipts(partition.table).get(partition.key)
+
+    def file(self, receipt: Receipt) -> Path:
+        """The Parquet file of a partition."""
+        return self.folder(receipt.partition.table) / receipt.path
+
+    def stage(self, table: Table) -> Path:
+        """A new file name in the table's folder. Invisible until committed."""
+        folder = self.folder(table)
+        with _disk(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{uuid.uuid4().hex}.parquet"
+
+    @contextmanager
+    def staging(self, table: Table) -> Iterator[Path]:
+        """A staged file that is removed again when writing it fails."""
+        path = self.stage(table)
+        try:
+            with _disk(self.root):
+                yield path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def write(
+        self,
+        partition: Partition,
+        rows: pa.Table,
+        fingerprint: str,
+        marks: tuple[str, ...] = (),
+    ) -> Filled:
+        """Stage `rows` as the partition's new contents."""
+        with self.staging(partition.table) as path:
+            pq.write_table(rows, path, compression="zstd")
+        return Filled(partition, fingerprint, path.name, rows.num_rows, marks)
+
+    def commit(
+        self, table: Table, filled: Sequence[Filled], remove: Iterable[Partition] = ()
+    ) -> None:
+        """Make staged partitions visible and removed ones invisible, all at once.
+
+        Of two writers of the same partition one wins. The other drops its file when both made
+        the same thing, else it replaces the first's.
+        """
+        dropped = {partition.key for partition in remove}
+        waiting = list(filled)
+        for attempt in range(_TRIES):
+            with _disk(self.root):
+                delta = self._delta(table)
+                if delta is None:
+                    if not waiting:
+                        return
+                    delta = self._create(table, waiting)
+                current = _receipts(table, delta)
+                waiting = self._without_done(waiting, current)
+                stale = [current[k] for k in dropped if k in current]
+                if not waiting and not stale:
+                    return
+                if self._try_commit(table, delta, waiting, current, stale):
+                    return
+            time.sleep(0.02 * attempt)
+        raise BackendError(f"{table.path}: other writers kept committing first; run again")
+
+    def read(self, table: Table, keys: Mapping[str, str] | None = None) -> pa.Table:
+        """All rows of the partitions whose key columns have the given values."""
+        delta = self._delta(table)
+        if delta is None:
+            return pa.table({})
+        filters = [(name, "=", value) for name, value in (keys or {}).items()]
+        try:
+            return delta.to_pyarrow_table(partitions=filters or None)
+        except DeltaError as error:
+            raise BackendError(f"{table.path} cannot be read: {error}") from error
+
+    def tables(self, prefix: str) -> list[Table]:
+        """The tables in a folder of the lake, without their key columns."""
+        folder = self.root / prefix
+        logs = sorted(folder.glob("**/_delta_log")) if folder.is_dir() else []
+        return [Table(str(log.parent.relative_to(self.root))) for log in logs]
+
+    def _delta(self, table: Table) -> DeltaTable | None:
+        folder = self.folder(table)
+        if not (folder / "_delta_log").is_dir():
+            return None
+        try:
+            return DeltaTable(str(folder))
+        except TableNotFoundError:
+            return None
+        except DeltaError as error:
+            raise BackendError(f"{table.path} cannot be read: {error}") from error
+
+    def _create(self, table: Table, filled: Sequence[Filled]) -> DeltaTable:
+        folder = self.folder(table)
+        try:
+            return DeltaTable.create(
+                str(folder),
+                Schema.from_arrow(self._schema(table, None, filled)),
+                partition_by=_columns(table),
+                mode="error",
+                configuration={
+                    "delta.checkpointInterval": "20",
+                    "delta.setTransactionRetentionDuration": "interval 7 days",
+                },
+            )
+        except DeltaError:
+            created = self._delta(table)  # somebody else was first
+            if created is None:
+                raise
+            return created
+
+    def _schema(self, table: Table, known: pa.Schema | None, filled: Sequence[Filled]) -> pa.Schema:
+        fields = {f.name: f for f in known} if known else {}
+        for name in _columns(table):
+            fields.setdefault(name, pa.field(name, pa.string()))
+        for item in filled:
+            for field in pq.read_schema(self.folder(table) / item.path):
+                fields.setdefault(field.name, field.with_nullable(True).remove_metadata())
+        return pa.schema(fields.values())
+
+    def _without_done(
+        self, filled: Sequence[Filled], current: Mapping[tuple[str, ...], Receipt]
+    ) -> list[Filled]:
+        waiting = []
+        for item in filled:
+            receipt = current.get(item.partition.key)
+            if receipt is not None and receipt.fingerprint == item.fingerprint:
+                if receipt.path != item.path:
+                    (self.folder(item.partition.table) / item.path).unlink(missing_ok=True)
+            else:
+                waiting.append(item)
+        return waiting
+
+    def _try_commit(
+        self,
+        table: Table,
+        delta: DeltaTable,
+        filled: Sequence[Filled],
+        current: Mapping[tuple[str, ...], Receipt],
+        stale: Sequence[Receipt],
+    ) -> bool:
+        now = int(time.time() * 1000)
+        replaced = [current[i.partition.key] for i in filled if i.partition.key in current]
+        actions: list[AddAction | RemoveAction] = [self._add(item, now) for item in filled]
+        actions += [_remove(receipt, now) for receipt in (*replaced, *stale)]
+        # A remove conflicts with another remove of the same file. Two first writers of a
+        # partition remove nothing: the application transaction makes them conflict as well.
+        keys = sorted({i.partition.key for i in filled} | {r.partition.key for r in stale})
+        transactions = [Transaction(json.dumps(key), delta.version() + 1) for key in keys]
+        known = pa.schema(delta.schema().to_arrow())
+        schema = Schema.from_arrow(self._schema(table, known, filled))
+        try:
+            if new := [field for field in schema.fields if field.name not in known.names]:
+                delta.alter.add_columns(new)
+            delta.create_write_transaction(
+                actions,
+                "append",
+                schema,
+                commit_properties=CommitProperties(
+                    app_transactions=transactions, max_commit_retries=10
+                ),
+            )
+        except CommitFailedError:
+            return False  # somebody else was first: look again
+        return True
+
+    def _add(self, item: Filled, now: int) -> AddAction:
+        values = _values(item.partition, item.marks, item.fingerprint)
+        size = (self.folder(item.partition.table) / item.path).stat().st_size
+        return AddAction(item.path, size, values, now, True, json.dumps({"numRecords": item.rows}))
+
+
+def _columns(table: Table) -> list[str]:
+    return [*table.keys, *table.marks, FINGERPRINT]
+
+
+def _values(
+    partition: Partition, marks: tuple[str, ...], fingerprint: str
+) -> dict[str, str | None]:
+    columns = _columns(partition.table)
+    return dict(zip(columns, (*partition.key, *marks, fingerprint), strict=True))
+
+
+def _remove(receipt: Receipt, now: int) -> RemoveAction:
+    values = _values(receipt.partition, receipt.marks, receipt.fingerprint)
+    return RemoveAction(receipt.path, True, now, receipt.size, values)
+
+
+def _receipts(table: Table, delta: DeltaTable) -> dict[tuple[str, ...], Receipt]:
+    columns = _columns(table)
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    names = ["path", "num_records", "size_bytes", *(f"partition.{name}" for name in columns)]
+    rows = zip(*(actions[name].to_pylist() for name in names), strict=True)
+    keys = len(table.keys)
+    receipts = {}
+    for path, count, size, *values in rows:
+        # An empty string is stored as null by Delta.
+        texts = tuple("" if value is None else value for value in values)
+        partition = Partition(table, texts[:keys])
+        receipts[partition.key] = Receipt(partition, texts[-1], path, count, size, texts[keys:-1])
+    return receipts
+
+
+def _check_format(marker: Path) -> None:
+    try:
+        found = json.loads(marker.read_text())["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BackendError(f"{marker} is not sonde's; is {marker.parent} a lake?") from error
+    if not isinstance(found, int) or found > FORMAT:
+        raise BackendError(
+            f"the lake {marker.parent} was written by a newer sonde (format {found}, this one "
+            f"knows up to {FORMAT}); upgrade with `pip install -U sonde`"
+        )
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+@contextmanager
+def _disk(root: Path) -> Iterator[None]:
+    """Say in one sentence what a person can do about a disk that fails."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        if isinstance(error, CommitFailedError | TableNotFoundError):
+            raise
+        text = str(error)
+        if "No space left" in text or "ENOSPC" in text:
+            raise BackendError(
+                f"the disk of the lake {root} is full; free some space and run again "
+                "(what was committed is kept, nothing is half-written)"
+            ) from error
+        raise BackendError(f"the lake {root} cannot be used: {text}") from error
