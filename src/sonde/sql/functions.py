@@ -1,0 +1,327 @@
+"""DuckDB macros the translation relies on: BigQuery's own functions where DuckDB's differ, and
+Mozilla's public ones (`mozfun`, and a few older ones in a dataset `udf`).
+
+A BigQuery map is a list of structs with `key` and `value`; NULL is a map without elements.
+`sonde_current_date()` is not among them: the engine defines it, as the as-of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# An engine's name begins with the left (lower case); the first that fits gives its known name.
+SEARCH_ENGINES: Mapping[str, str] = MappingProxyType(
+    {
+        "google": "Google",
+        "bing": "Bing",
+        "duckduckgo": "DuckDuckGo",
+        "ddg": "DuckDuckGo",
+        "amazon": "Amazon",
+        "baidu": "Baidu",
+        "ebay": "eBay",
+        "ecosia": "Ecosia",
+        "mailru": "Mail.ru",
+        "qwant": "Qwant",
+        "wikipedia": "Wikipedia",
+        "yahoo": "Yahoo",
+        "yandex": "Yandex",
+    }
+)
+# Whether a search earns money, over engine, country, distribution_id, submission_date. What is
+# public of it is FALSE.
+MONETIZED_SEARCH = "FALSE"
+
+_CASTS = (
+    # Text is an integer only if it is written as one; halves round away from zero.
+    r"""sonde_safe_int64(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN CASE
+    WHEN regexp_full_match(CAST(x AS VARCHAR), '\s*[+-]?(\d+|0[xX][0-9a-fA-F]+)\s*')
+    THEN TRY_CAST(x AS BIGINT) END
+  WHEN typeof(x) IN ('DOUBLE', 'FLOAT')
+  THEN TRY_CAST(round(TRY_CAST(CAST(x AS VARCHAR) AS DOUBLE)) AS BIGINT)
+  ELSE TRY_CAST(x AS BIGINT) END""",
+    r"""sonde_int64(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN CASE
+    WHEN x IS NULL
+      OR regexp_full_match(CAST(x AS VARCHAR), '\s*[+-]?(\d+|0[xX][0-9a-fA-F]+)\s*')
+    THEN CAST(x AS BIGINT)
+    ELSE error('"' || CAST(x AS VARCHAR) || '" is not an INT64; write SAFE_CAST') END
+  WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN CAST(round(CAST(x AS DOUBLE)) AS BIGINT)
+  ELSE CAST(x AS BIGINT) END""",
+    """sonde_safe_bool(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR'
+  THEN CASE lower(CAST(x AS VARCHAR)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END
+  ELSE TRY_CAST(x AS BOOLEAN) END""",
+    """sonde_bool(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN CASE
+    WHEN x IS NULL OR lower(CAST(x AS VARCHAR)) IN ('true', 'false') THEN CAST(x AS BOOLEAN)
+    ELSE error('"' || CAST(x AS VARCHAR) || '" is not a BOOL; write SAFE_CAST') END
+  ELSE CAST(x AS BOOLEAN) END""",
+    # A whole float has no point, as in BigQuery.
+    """sonde_string(x) AS CASE
+  WHEN typeof(x) IN ('DOUBLE', 'FLOAT')
+    AND abs(TRY_CAST(CAST(x AS VARCHAR) AS DOUBLE)) < 1e15
+  THEN regexp_replace(CAST(x AS VARCHAR), '\\.0$', '')
+  ELSE CAST(x AS VARCHAR) END""",
+    "sonde_safe_string(x) AS sonde_string(x)",
+    """sonde_date(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN CAST(strptime(CAST(x AS VARCHAR), '%Y-%m-%d') AS DATE)
+  ELSE CAST(x AS DATE) END""",
+    """sonde_safe_date(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN CAST(try_strptime(CAST(x AS VARCHAR), '%Y-%m-%d') AS DATE)
+  ELSE TRY_CAST(x AS DATE) END""",
+    # Text may name a zone; an instant is kept in UTC.
+    """sonde_timestamp(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR'
+  THEN CAST(CAST(CAST(x AS VARCHAR) AS TIMESTAMP WITH TIME ZONE) AS TIMESTAMP)
+  ELSE CAST(x AS TIMESTAMP) END""",
+    """sonde_safe_timestamp(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR'
+  THEN CAST(TRY_CAST(CAST(x AS VARCHAR) AS TIMESTAMP WITH TIME ZONE) AS TIMESTAMP)
+  ELSE TRY_CAST(x AS TIMESTAMP) END""",
+)
+
+_SCALARS = (
+    """sonde_nonzero(b) AS CASE
+  WHEN b = 0 THEN error('division by zero; write SAFE_DIVIDE(a, b)') ELSE b END""",
+    "sonde_safe_divide(a, b) AS a / nullif(b, 0)",
+    "sonde_position(p) AS CASE WHEN p = 0 THEN 1 ELSE p END",
+    """sonde_day(d) AS CASE
+  WHEN typeof(d) IN ('TIMESTAMP', 'TIMESTAMP WITH TIME ZONE')
+  THEN error('DATE_ADD and DATE_SUB take a DATE; write TIMESTAMP_ADD, or DATE(..) around it')
+  ELSE CAST(d AS DATE) END""",
+    # Weeks begin on weekday w (0: Sunday); days before the first of them are in week 0.
+    """sonde_week(d, w) AS CAST(
+  (dayofyear(d) + 6 - (dayofweek(d) - w + 7) % 7) // 7 AS BIGINT)""",
+    "sonde_at_zone(t, z) AS timezone(z, timezone('UTC', sonde_timestamp(t)))",
+    "sonde_from_zone(t, z) AS timezone('UTC', timezone(z, CAST(t AS TIMESTAMP)))",
+    """sonde_element(a, i) AS CASE
+  WHEN i >= 0 AND i < len(a) THEN a[i + 1]
+  WHEN a IS NULL OR i IS NULL THEN NULL
+  ELSE error('the array is too short for OFFSET; write SAFE_OFFSET') END""",
+    "sonde_safe_element(a, i) AS CASE WHEN i >= 0 THEN a[i + 1] END",
+    """sonde_in_array(x, a) AS CASE
+  WHEN a IS NULL OR len(a) = 0 THEN FALSE
+  WHEN x IS NULL THEN NULL
+  WHEN list_contains(a, x) THEN TRUE
+  WHEN list_count(a) < len(a) THEN NULL
+  ELSE FALSE END""",
+    """sonde_array_to_string(a, s) AS array_to_string(a, s),
+  (a, s, n) AS array_to_string(
+    list_transform(a, lambda text_or_null: coalesce(text_or_null, n)), s)""",
+)
+
+_NOT_JSON = """WHEN typeof(j) LIKE 'STRUCT%' OR typeof(j) LIKE '%[]'
+  THEN error('a JSON function is applied to a ' || typeof(j))"""
+_JSON = (
+    # TRY: malformed text is NULL, at no cost for the rest. DuckDB refuses it over aggregates.
+    f"""sonde_json_value(j, p) AS CASE {_NOT_JSON}
+  ELSE json_extract_string(TRY(json_value(j, p)), '$') END""",
+    """sonde_json_value_of_aggregate(j, p) AS CASE
+  WHEN json_valid(j) THEN json_extract_string(json_value(j, p), '$') END""",
+    f"""sonde_json_query(j, p) AS CASE {_NOT_JSON}
+  ELSE nullif(CAST(TRY(json_extract(j, p)) AS VARCHAR), 'null') END""",
+    """sonde_json_query_of_aggregate(j, p) AS CASE
+  WHEN json_valid(j) THEN nullif(CAST(json_extract(j, p) AS VARCHAR), 'null') END""",
+    """sonde_json_query_array(j, p, q) AS CASE
+  WHEN TRY(json_type(j, p)) = 'ARRAY' THEN CAST(json_extract(j, q) AS VARCHAR[]) END""",
+    """sonde_json_value_array(j, p, q) AS CASE
+  WHEN TRY(json_type(j, p)) = 'ARRAY'
+    AND NOT list_has_any(json_type(j, q), ['OBJECT', 'ARRAY'])
+  THEN json_extract_string(j, q) END""",
+    "sonde_json_extract(j, p) AS json_extract(j, p)",
+    "sonde_json_string(j, p) AS json_extract_string(j, p)",
+    "sonde_json_bool(j, p) AS sonde_bool(json_extract_string(j, p))",
+    "sonde_json_int64(j, p) AS sonde_int64(json_extract_string(j, p))",
+    "sonde_json_float64(j, p) AS CAST(json_extract_string(j, p) AS DOUBLE)",
+    # STRING also writes dates and times.
+    """sonde_string_of(x) AS CASE
+  WHEN typeof(x) IN ('VARCHAR', 'JSON') THEN json_extract_string(CAST(x AS VARCHAR), '$')
+  ELSE CAST(x AS VARCHAR) END""",
+    "sonde_bool_of(x) AS sonde_bool(json_extract_string(x, '$'))",
+    "sonde_int64_of(x) AS sonde_int64(json_extract_string(x, '$'))",
+    "sonde_float64_of(x) AS CAST(json_extract_string(x, '$') AS DOUBLE)",
+)
+
+_MAPS = (
+    """mozfun_map_get_key(m, k) AS struct_extract(
+  list_filter(m, lambda get_key_pair: get_key_pair.key = k)[1], 'value')""",
+    """mozfun_map_extract_keyed_scalar_sum(m) AS list_sum(
+  list_transform(m, lambda scalar_pair: scalar_pair.value))""",
+    """mozfun_stats_mode_last(a) AS (
+  SELECT mode_value
+  FROM (SELECT unnest(a) AS mode_value, generate_subscripts(a, 1) AS mode_position)
+  WHERE mode_value IS NOT NULL
+  GROUP BY mode_value
+  ORDER BY count(*) DESC, max(mode_position) DESC
+  LIMIT 1)""",
+)
+
+_PAIRS = 'STRUCT("key" BIGINT, "value" BIGINT)[]'
+# A histogram in a string: JSON, or one of three compact forms told apart by their separators.
+_HISTOGRAMS = (
+    f"""sonde_json_histogram(s) AS struct_pack(
+  bucket_count := TRY(CAST(json_extract_string(s, '$.bucket_count') AS BIGINT)),
+  histogram_type := TRY(CAST(json_extract_string(s, '$.histogram_type') AS BIGINT)),
+  "sum" := TRY(CAST(json_extract_string(s, '$.sum') AS BIGINT)),
+  "range" := coalesce(TRY(CAST(json_extract(s, '$.range[*]') AS BIGINT[])), []),
+  "values" := coalesce(TRY(CAST(list_zip(
+    json_keys(s, '$.values'), json_extract_string(s, '$.values.*')) AS {_PAIRS})), []))""",
+    """sonde_pairs(s) AS list_transform(
+  list_filter(string_split(s, ','), lambda pair_text: length(pair_text) >= 3),
+  lambda pair_text: struct_pack(
+    "key" := CAST(split_part(pair_text, ':', 1) AS BIGINT),
+    "value" := CAST(split_part(pair_text, ':', 2) AS BIGINT)))""",
+    """sonde_compact_histogram(s) AS struct_pack(
+  bucket_count := CAST(split_part(s, ';', 1) AS BIGINT),
+  histogram_type := CAST(split_part(s, ';', 2) AS BIGINT),
+  "sum" := CAST(split_part(s, ';', 3) AS BIGINT),
+  "range" := CAST(string_split(split_part(s, ';', 4), ',') AS BIGINT[]),
+  "values" := sonde_pairs(split_part(s, ';', 5)))""",
+    f"""sonde_small_histogram(kind, total, counts) AS struct_pack(
+  bucket_count := CAST(3 AS BIGINT),
+  histogram_type := CAST(kind AS BIGINT),
+  "sum" := total,
+  "range" := CAST([1, 2] AS BIGINT[]),
+  "values" := CAST(list_zip(range(len(counts)), counts) AS {_PAIRS}))""",
+    """mozfun_hist_extract(s) AS CASE
+  WHEN starts_with(ltrim(s), '{') THEN sonde_json_histogram(s)
+  WHEN len(string_split(s, ';')) = 5 THEN sonde_compact_histogram(s)
+  WHEN len(string_split(s, ',')) = 2 THEN sonde_small_histogram(
+    2, CAST(split_part(s, ',', 2) AS BIGINT),
+    [CAST(split_part(s, ',', 1) AS BIGINT), CAST(split_part(s, ',', 2) AS BIGINT), 0])
+  WHEN len(string_split(s, ',')) = 1
+  THEN sonde_small_histogram(4, CAST(s AS BIGINT), [CAST(s AS BIGINT), 0]) END""",
+    # Sum of the values, without the rest: what a histogram's mean is divided by.
+    """sonde_histogram_count(s) AS CASE
+  WHEN starts_with(ltrim(s), '{')
+  THEN list_sum(TRY(CAST(json_extract_string(s, '$.values.*') AS BIGINT[])))
+  ELSE list_sum(list_transform(
+    mozfun_hist_extract(s)."values", lambda count_pair: count_pair.value)) END""",
+    """mozfun_hist_threshold_count(s, t) AS coalesce(list_sum(list_transform(
+  list_filter(mozfun_hist_extract(s)."values", lambda kept_pair: kept_pair.key >= t),
+  lambda kept_pair: kept_pair.value)), 0)""",
+    """udf_histogram_max_key_with_nonzero_value(s) AS list_max(list_transform(
+  list_filter(mozfun_hist_extract(s)."values", lambda full_pair: full_pair.value > 0),
+  lambda full_pair: full_pair.key))""",
+    """udf_keyed_histogram_get_sum(m, k) AS
+  struct_extract(mozfun_hist_extract(mozfun_map_get_key(m, k)), 'sum')""",
+    # Subqueries, not list functions: those fail inside DuckDB when the list is an aggregate.
+    """sonde_summed_values(hs) AS (
+  SELECT coalesce(list({'key': bucket, 'value': total} ORDER BY bucket), [])
+  FROM (
+    SELECT value_pair.key AS bucket, CAST(sum(value_pair.value) AS BIGINT) AS total
+    FROM (SELECT unnest(struct_extract(merged, 'values')) AS value_pair
+          FROM (SELECT unnest(hs) AS merged))
+    GROUP BY value_pair.key))""",
+    """sonde_field_mode(hs, f) AS (
+  SELECT struct_extract(merged, f)
+  FROM (SELECT unnest(hs) AS merged, generate_subscripts(hs, 1) AS merged_position)
+  WHERE struct_extract(merged, f) IS NOT NULL
+  GROUP BY struct_extract(merged, f)
+  ORDER BY count(*) DESC, max(merged_position) DESC
+  LIMIT 1)""",
+    """sonde_range_mode(hs, i) AS (
+  SELECT list_extract(struct_extract(merged, 'range'), i)
+  FROM (SELECT unnest(hs) AS merged, generate_subscripts(hs, 1) AS merged_position)
+  WHERE list_extract(struct_extract(merged, 'range'), i) IS NOT NULL
+  GROUP BY list_extract(struct_extract(merged, 'range'), i)
+  ORDER BY count(*) DESC, max(merged_position) DESC
+  LIMIT 1)""",
+    """mozfun_hist_merge(hs) AS struct_pack(
+  bucket_count := sonde_field_mode(hs, 'bucket_count'),
+  "sum" := (SELECT CAST(sum(struct_extract(merged, 'sum')) AS BIGINT)
+            FROM (SELECT unnest(hs) AS merged)),
+  histogram_type := sonde_field_mode(hs, 'histogram_type'),
+  "range" := [sonde_range_mode(hs, 1), sonde_range_mode(hs, 2)],
+  "values" := sonde_summed_values(hs))""",
+    # Pairs of (percentile, value), by percentile: the least key whose share reaches it.
+    """mozfun_hist_percentiles(h, ps) AS (
+  SELECT coalesce(list(reached ORDER BY reached.percentile), [])
+  FROM (
+    SELECT {'percentile': wanted, 'value': min(bucket)} AS reached
+    FROM (
+      SELECT
+        value_pair.key AS bucket,
+        sum(value_pair.value) OVER (ORDER BY value_pair.key)
+          / nullif(sum(value_pair.value) OVER (), 0) AS share
+      FROM (SELECT unnest(struct_extract(h, 'values')) AS value_pair)),
+      (SELECT unnest(ps) AS wanted)
+    WHERE share >= wanted
+    GROUP BY wanted))""",
+)
+
+_NORMS = (
+    "mozfun_bits28_days_since_seen(b) AS CASE WHEN b > 0 THEN bit_count(xor(b, b - 1)) - 1 END",
+    r"""mozfun_norm_extract_version(v, l) AS CAST(nullif(CASE l
+  WHEN 'major' THEN regexp_extract(v, '^(\d+)', 1)
+  WHEN 'minor' THEN regexp_extract(v, '^\d+[.](\d+)', 1)
+  WHEN 'patch' THEN regexp_extract(v, '^\d+[.]\d+[.](\d+)', 1) END, '') AS BIGINT)""",
+    r"""mozfun_norm_truncate_version(v, l) AS CASE l
+  WHEN 'major' THEN regexp_replace(v, '^(\d+).*', '\1')
+  WHEN 'minor' THEN regexp_replace(v, '^(\d+.\d+).*', '\1')
+  ELSE v END""",
+    """mozfun_norm_os(s) AS CASE
+  WHEN s LIKE 'Windows%' OR s LIKE 'WINNT%' THEN 'Windows'
+  WHEN s LIKE 'Darwin%' THEN 'Mac'
+  WHEN regexp_matches(s, 'Linux|BSD|SunOS|Solaris') THEN 'Linux'
+  WHEN s LIKE 'iOS%' OR s LIKE '%iPhone%' THEN 'iOS'
+  WHEN s LIKE 'Android%' THEN 'Android'
+  ELSE 'Other' END""",
+    """mozfun_norm_windows_version_info(os, version, build) AS CASE
+  WHEN os = 'Windows_95' THEN 'Windows 95'
+  WHEN os = 'Windows_98' THEN 'Windows 98'
+  WHEN os = 'Windows_NT' THEN CASE
+    WHEN version = '10.0' THEN
+      CASE WHEN build >= 22000 THEN 'Windows 11' WHEN build < 22000 THEN 'Windows 10' END
+    WHEN version = '6.2' THEN 'Windows 8'
+    WHEN version = '6.1' THEN 'Windows 7'
+    WHEN version = '6.0' THEN 'Windows Vista'
+    WHEN version IN ('5.1', '5.2') THEN 'Windows XP'
+    WHEN version = '5.0' THEN 'Windows 2000'
+    WHEN version = '4.0' THEN 'Windows NT 4.0' END END""",
+    # Eight digits: year since 2018, day of the year, hour, minute. Ten: the low 20 bits without
+    # the last three are hours since 2014-12-28.
+    """mozfun_norm_fenix_build_to_datetime(s) AS CASE
+  WHEN length(s) = 8 AND substring(s, 5, 2) < '24' AND substring(s, 7, 2) < '60'
+  THEN make_timestamp(
+      2018 + TRY_CAST(substring(s, 1, 1) AS BIGINT), 1, 1,
+      TRY_CAST(substring(s, 5, 2) AS BIGINT), TRY_CAST(substring(s, 7, 2) AS BIGINT), 0)
+    + to_days(TRY_CAST(substring(s, 2, 3) AS INTEGER) - 1)
+  WHEN length(s) = 10
+  THEN TIMESTAMP '2014-12-28 00:00:00' + to_hours((TRY_CAST(s AS BIGINT) & 1048575) >> 3) END""",
+)
+
+
+def macros(
+    search_engines: Mapping[str, str] = SEARCH_ENGINES,
+    monetized_search: str = MONETIZED_SEARCH,
+) -> tuple[str, ...]:
+    """CREATE MACRO statements, in an order that can be executed.
+
+    search_engines: beginnings of engine names, in lower case, with the known names.
+    monetized_search: DuckDB SQL over engine, country, distribution_id and submission_date.
+    """
+    bodies = (
+        *(*_CASTS, *_SCALARS, *_JSON, *_MAPS, *_HISTOGRAMS, *_NORMS),
+        f"udf_normalize_search_engine(s) AS CASE {_engine_cases(search_engines)} END",
+        f"""udf_monetized_search(engine, country, distribution_id, submission_date) AS
+  ({monetized_search})""",
+    )
+    return tuple(f"CREATE OR REPLACE MACRO {body}" for body in bodies)
+
+
+def _engine_cases(search_engines: Mapping[str, str]) -> str:
+    cases = [
+        f"WHEN starts_with(lower(s), {_quoted(start)}) THEN {_quoted(name)}"
+        for start, name in search_engines.items()
+    ]
+    return "\n  ".join(["WHEN s IS NULL THEN NULL", *cases, "ELSE 'Other'"])
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+MACROS: tuple[str, ...] = macros()
