@@ -13,12 +13,19 @@ from sonde.config.files import File, Files, loads
 from sonde.config.platforms import PLATFORMS, Platform
 from sonde.config.read import read_experiment
 from sonde.config.repository import Change, Repository, Snapshot, open_repository
-from sonde.config.resolve import Attached, Resolved, Surroundings, merged, resolve_experiment
-from sonde.config.scope import value
+from sonde.config.resolve import (
+    Attached,
+    Resolved,
+    Surroundings,
+    experiment_scope,
+    merged,
+    resolve_experiment,
+)
+from sonde.config.scope import Scope, value
 from sonde.config.spec import Declared
 from sonde.config.statistics import REGISTERED, Catalogue
 from sonde.config.template import Templates
-from sonde.errors import ConfigError, Place, did_you_mean
+from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import ExperimentRecord
 
 
@@ -89,24 +96,33 @@ class Configuration:
         own: a file in place of the repositories' own for this experiment. now: for templates that
         ask whether the experiment is live. All mistakes are raised together, as ConfigErrors.
         """
-        mine = self._own(record.slug) if own is None else _read(own)
-        layers = [
+        layers = self._layers_of(record, own)
+        around = self._around(record, now or datetime.now(UTC))
+        return resolve_experiment(record, layers, self._outcomes(record, layers), around)
+
+    def scope(self, record: ExperimentRecord) -> Scope:
+        """Where the names of an experiment are looked up, its outcomes left aside."""
+        around = self._around(record, datetime.now(UTC))
+        return experiment_scope(record, self._layers_of(record, None), (), around)
+
+    def _layers_of(self, record: ExperimentRecord, own: Path | None) -> tuple[Declared, ...]:
+        """The platform's defaults, those of the experiment's type, and its own file."""
+        mine = self.files.merged("experiment", record.slug) if own is None else _read(own)
+        return (
             self._layer("defaults", record.app_name),
             self._layer("defaults", record.type),
             mine,
-        ]
-        around = Surroundings(
+        )
+
+    def _around(self, record: ExperimentRecord, now: datetime) -> Surroundings:
+        return Surroundings(
             shared=self._layer("definitions", record.app_name),
             templates=self._templates,
             platforms=self.platforms,
             catalogue=self.catalogue,
             outcomes_with=lambda metric: self._outcomes_with(metric, record.app_name),
-            now=now or datetime.now(UTC),
+            now=now,
         )
-        return resolve_experiment(record, layers, self._outcomes(record, layers), around)
-
-    def _own(self, slug: str) -> Declared:
-        return self.files.merged("experiment", slug)
 
     def _layer(self, purpose: str, name: str | None) -> Declared:
         """The merged files of one name, each set merged once."""
@@ -139,7 +155,7 @@ class Configuration:
             if file is None:
                 is_ours = configured is not None and slug in configured.value
                 place = configured.place if configured and is_ours else None
-                raise self._no_outcome(slug, record.app_name, place)
+                raise ConfigErrors([self._no_outcome(slug, record.app_name, place)])
             change = file.change
             found.append(Attached(slug, file.declared, change.commit if change else None))
         return tuple(found)

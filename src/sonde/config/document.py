@@ -59,10 +59,6 @@ class Document:
             message = _AT_LINE.sub("", str(error)).replace(" (at end of document)", "")
             raise ConfigError(f"not valid TOML: {message}", Place(self.file, line)) from error
 
-    def check(self) -> None:
-        """Raise if this is not TOML."""
-        _ = self.tables
-
     @cached_property
     def _lines(self) -> Mapping[Path, int]:
         return key_lines(self.text)

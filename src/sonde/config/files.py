@@ -54,13 +54,17 @@ class File:
     @cached_property
     def declared(self) -> Declared:
         """What it declares; files of other tools declare nothing here, but are to be TOML."""
-        is_ours = self.purpose in _READERS and (
-            self.purpose not in _WITH_PROJECTS or "project" not in self.document.tables
+        if self.is_of_another_tool:
+            return Declared(Spec())
+        return _READERS[self.purpose](self.document)
+
+    @property
+    def is_of_another_tool(self) -> bool:
+        """Whether it says nothing about experiments. Raises if it is not TOML."""
+        tables = self.document.tables
+        return self.purpose not in _READERS or (
+            self.purpose in _WITH_PROJECTS and "project" in tables
         )
-        if is_ours:
-            return _READERS[self.purpose](self.document)
-        self.document.check()
-        return Declared(Spec())
 
     @property
     def change(self) -> Change | None:

@@ -42,6 +42,11 @@ class MetricResolver:
                 self._keep_trace(f"metrics.{period}.{name}", table)
         return tuple(metrics)
 
+    def defined(self, name: str) -> Metric:
+        """A shared definition by itself: it needs no statistics."""
+        table = self.scope.shared_table("metrics", name)
+        return self._metric(name, table, _first_place(table, None), ())[0]
+
     def _listed(self, name: str, place: Place) -> tuple[Metric, Table] | None:
         if name not in self._resolved:
             self._resolved[name] = None
@@ -53,7 +58,7 @@ class MetricResolver:
         return self._resolved[name]
 
     def _metric(
-        self, name: str, table: Table, place: Place, above: tuple[tuple[str, int], ...]
+        self, name: str, table: Table, place: Place | None, above: tuple[tuple[str, int], ...]
     ) -> tuple[Metric, Table]:
         """The metric a table declares; `above` are those that depend on it."""
         here = (name, id(table))
@@ -63,19 +68,20 @@ class MetricResolver:
         if value(table, "depends_on"):
             upstream = self._upstream(table["depends_on"], (*above, here))
             return self._with_column(name, table, upstream), table
-        if _has_column(table):
+        if has_column(table):
             return self._with_column(name, table, ()), table
         return self._metric(name, self._over_shared(name, table, place), place, (*above, here))
 
-    def _over_shared(self, name: str, table: Table, place: Place) -> Table:
+    def _over_shared(self, name: str, table: Table, place: Place | None) -> Table:
         """A table that says nothing of the column, over the shared definition that does."""
         shared = self.scope.shared.spec.metrics
         if name not in shared or shared[name] is table:
-            lacking = " and ".join(f'"{key}"' for key in _lacking(table))
-            message = f'metric "{name}" has no {lacking}, and no definition to take it from'
+            lacking = " and no ".join(f'"{key}"' for key in _lacking(table))
+            hint = self.scope.outcome_hint(name) or ", and there is no definition to take it from"
+            message = f'metric "{name}" has no {lacking}{hint}'
             raise ConfigError(message, _first_place(table, place))
         definition = self.scope.shared_table("metrics", name)
-        if not _has_column(definition) and not value(definition, "depends_on"):
+        if not has_column(definition) and not value(definition, "depends_on"):
             return definition
         for key in _COLUMN_KEYS & table.keys():
             message = f'"{key}" is ignored: the column of "{name}" comes from its shared definition'
@@ -97,7 +103,7 @@ class MetricResolver:
 
     def _with_column(self, name: str, table: Table, upstream: tuple[Metric, ...]) -> Metric:
         source, expression = None, None
-        if _has_column(table):
+        if has_column(table):
             named = table["data_source"]
             source = data_source(self.scope, named.value, named.place)
             expression = self._select_expression(table)
@@ -156,7 +162,8 @@ class MetricResolver:
                     )
 
 
-def _has_column(table: Table) -> bool:
+def has_column(table: Table) -> bool:
+    """Whether a table says how the metric's column is made."""
     return not _lacking(table)
 
 
@@ -167,7 +174,7 @@ def _lacking(table: Table) -> list[str]:
     return lacking if "data_source" in table else [*lacking, "data_source"]
 
 
-def _first_place(table: Table, otherwise: Place) -> Place:
+def _first_place(table: Table, otherwise: Place | None) -> Place | None:
     return next((setting.place for setting in table.values()), otherwise)
 
 

@@ -20,6 +20,7 @@ Periods: TypeAlias = dict[Period, tuple[Setting, ...]]
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_]+")
 _OTHER_TOOLS = frozenset({"alerts", "dimensions", "population", "project"})
+_ELSEWHERE = "; lists of metrics stand under [metrics]"
 _PERIOD_HINTS = {"days28": "28_day", "day": "daily", "week": "weekly"}
 _HINTS = {  # what people write for something that is spelled otherwise, or does not exist
     "exposure_basis": '; write analysis_bases = ["exposures"]',
@@ -32,7 +33,8 @@ _HINTS = {  # what people write for something that is spelled otherwise, or does
 def read_experiment(document: Document) -> Declared:
     """The configuration of an experiment, or a platform's defaults."""
     reader = _Reader(document)
-    reader.sections("experiment", "metrics", "data_sources", "segments", "parameters")
+    prose = ("friendly_name", "description")  # notes for readers, as in outcomes
+    reader.sections("experiment", "metrics", "data_sources", "segments", "parameters", *prose)
     experiment = reader.experiment()
     signal = reader.part(
         experiment, "exposure_signal", keys.EXPOSURE_SIGNAL, keys.EXPOSURE_SIGNAL_REQUIRED
@@ -140,7 +142,7 @@ class _Reader:
         """Complain about top-level keys that this kind of file does not have."""
         for key in self.document.tables:
             if key not in known and key not in _OTHER_TOOLS:
-                self.unknown((key,), known)
+                self.unknown((key,), known, _ELSEWHERE if key in PERIOD_KEYS else None)
 
     def root(self, *wanted: str) -> dict[str, Any]:
         return {key: value for key, value in self.document.tables.items() if key in wanted}
@@ -210,11 +212,7 @@ class _Reader:
         raw = self.section("experiment")
         for key in raw:
             if key in PERIOD_KEYS:
-                self.unknown(
-                    ("experiment", key),
-                    (),
-                    f"; lists of metrics go under [metrics]: write {key} = [..] there",
-                )
+                self.unknown(("experiment", key), (), _ELSEWHERE)
         rest = {key: value for key, value in raw.items() if key not in PERIOD_KEYS}
         table = self.table(("experiment",), rest, keys.EXPERIMENT)
         if (private := table.get("is_private")) and private.value and "dataset_id" not in table:

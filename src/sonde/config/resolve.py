@@ -85,21 +85,31 @@ def resolve_experiment(
     """
     contributions = [*layers, *(outcome.declared for outcome in outcomes)]
     _raise_all(finding.error for declared in contributions for finding in declared.refused)
+    scope = experiment_scope(record, layers, outcomes, around)
+    scope.warnings.extend(f.error for declared in contributions for f in declared.tolerated)
+    experiment = _experiment(record, scope, outcomes, around.platforms)
+    _raise_all(scope.errors)
+    return Resolved(experiment, scope.trace, tuple(_once(scope.warnings)))
+
+
+def experiment_scope(
+    record: ExperimentRecord,
+    layers: Sequence[Declared],
+    outcomes: Sequence[Attached],
+    around: Surroundings,
+) -> Scope:
+    """Everything merged, and nothing looked up yet."""
     spec = merged(layers)
     for outcome in outcomes:
         spec = merge_outcome(spec, outcome.declared.spec)
-    scope = Scope(
+    return Scope(
         spec=spec,
         shared=around.shared,
         templates=around.templates,
         view=BeforeEnrollmentQuery(record, overrides(spec.experiment), around.now),
         catalogue=around.catalogue,
         outcomes_with=around.outcomes_with,
-        warnings=[f.error for declared in contributions for f in declared.tolerated],
     )
-    experiment = _experiment(record, scope, outcomes, around.platforms)
-    _raise_all(scope.errors)
-    return Resolved(experiment, scope.trace, tuple(_once(scope.warnings)))
 
 
 def merged(layers: Iterable[Declared]) -> Spec:

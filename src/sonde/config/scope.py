@@ -56,7 +56,8 @@ class Scope:
             return own[name]
         if name in shared:
             return self.shared_table(kind, name)
-        hint = self._hint(kind, name) or did_you_mean(name, {*own, *shared})
+        elsewhere = self.outcome_hint(name) if kind == "metrics" else None
+        hint = elsewhere or did_you_mean(name, {*own, *shared})
         raise ConfigError(f'no {_TITLES[kind]} "{name}"{hint}', place)
 
     def shared_table(self, kind: str, name: str) -> Table:
@@ -92,8 +93,9 @@ class Scope:
                 found.setdefault(finding.path[:length], []).append(finding)
         return found
 
-    def _hint(self, kind: str, name: str) -> str | None:
-        outcomes = sorted(self.outcomes_with(name)) if kind == "metrics" else []
+    def outcome_hint(self, metric: str) -> str | None:
+        """The end of a message about a metric that an outcome would define."""
+        outcomes = sorted(self.outcomes_with(metric))
         if not outcomes:
             return None
         quoted = " or ".join(f'"{outcome}"' for outcome in outcomes)

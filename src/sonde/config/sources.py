@@ -87,10 +87,15 @@ def _segment_data_source(scope: Scope, named: Setting) -> SegmentDataSource:
     if start > end:
         message = f"the window ends (day {end}) before it starts (day {start})"
         scope.warnings.append(ConfigError(message, table["from_expression"].place))
+    expression = scope.render(table["from_expression"], experiment=scope.view)
+    try:  # an experiment has its app id for {dataset}, as a rule
+        _check_fields(expression, "any", table["from_expression"])
+    except ConfigError as error:  # the public parser leaves this to the query
+        scope.warnings.append(error)
     scope.keep_trace(f"segments.data_sources.{name}", table)
     return SegmentDataSource(
         name=name,
-        from_expression=scope.render(table["from_expression"], experiment=scope.view),
+        from_expression=expression,
         window_start=start,
         window_end=end,
         client_id_column=value(table, "client_id_column") or "client_id",
