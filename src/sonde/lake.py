@@ -261,15 +261,23 @@ def _remove(receipt: Receipt, now: int) -> RemoveAction:
 def _receipts(table: Table, delta: DeltaTable) -> dict[tuple[str, ...], Receipt]:
     columns = _columns(table)
     actions = pa.table(delta.get_add_actions(flatten=True))
-    names = ["path", "num_records", "size_bytes", *(f"partition.{name}" for name in columns)]
+    names = [
+        "path",
+        "num_records",
+        "size_bytes",
+        "modification_time",
+        *(f"partition.{name}" for name in columns),
+    ]
     rows = zip(*(actions[name].to_pylist() for name in names), strict=True)
     keys = len(table.keys)
     receipts = {}
-    for path, count, size, *values in rows:
+    for path, count, size, modified, *values in rows:
         # An empty string is stored as null by Delta.
         texts = tuple("" if value is None else value for value in values)
         partition = Partition(table, texts[:keys])
-        receipts[partition.key] = Receipt(partition, texts[-1], path, count, size, texts[keys:-1])
+        receipts[partition.key] = Receipt(
+            partition, texts[-1], path, count, size, modified, texts[keys:-1]
+        )
     return receipts
 
 

@@ -44,7 +44,8 @@ class Receipt:
     """A partition exists, and this is what it was made from.
 
     fingerprint: of the step that made it: its query, parameters, and its inputs' versions.
-    path: the Parquet file, relative to the table. marks: the values of the table's marks.
+    path: the Parquet file, relative to the table. size: in bytes. modified: milliseconds since
+    1970, UTC. marks: the values of the table's marks.
     """
 
     partition: Partition
@@ -52,6 +53,7 @@ class Receipt:
     path: str
     rows: int
     size: int
+    modified: int
     marks: tuple[str, ...] = field(default=())
 
 

@@ -1,0 +1,235 @@
+"""Declarations, what exists, and a date -> the steps that are to be done. No clock, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TypeAlias
+
+from sonde.experiment import EnrollmentsQueryType, Experiment
+from sonde.metric import AnalysisBasis, DataSource, Metric
+from sonde.plan.checks import NotAnalysable, check
+from sonde.plan.steps import (
+    POPULATION,
+    REVISION,
+    Enroll,
+    Estimate,
+    Step,
+    covariate_metrics,
+    enrollments_table,
+    estimate_partition,
+    fingerprint,
+    metric_identity,
+    source_identity,
+    sources_of,
+)
+from sonde.plan.windows import Schedule, due_windows
+from sonde.sql import TableName, query, relation
+from sonde.sql.enrollments import (
+    REVISION as ENROLLMENTS_REVISION,
+)
+from sonde.sql.enrollments import (
+    EnrollmentDates,
+    enrollments_query,
+    in_dataset,
+    signal_dates,
+)
+from sonde.sql.separable import separable
+from sonde.table import Partition, Receipt
+from sonde.window import Period
+
+# The version of the rows of some tables within [first, last] days; None: from the beginning.
+Versions: TypeAlias = Callable[[Iterable[TableName], date | None, date | None], str]
+
+LATE_DATA_DAYS = 7  # for so long after its end, an experiment's results follow late rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps that the declarations ask for as of a date, and who gets none, and why."""
+
+    as_of: date
+    steps: tuple[Step, ...]
+    skipped: tuple[NotAnalysable, ...] = ()
+
+    def stale(self, receipts: Mapping[Partition, Receipt]) -> tuple[Step, ...]:
+        """The steps not yet done. A result from later data is not replaced by an earlier one."""
+        return tuple(step for step in self.steps if self._is_stale(step, receipts))
+
+    def _is_stale(self, step: Step, receipts: Mapping[Partition, Receipt]) -> bool:
+        receipt = receipts.get(step.output)
+        if receipt is None:
+            return True
+        if receipt.fingerprint == step.fingerprint:
+            return False
+        if not step.marks or not receipt.marks:
+            return True
+        (completeness, through), (had, had_through) = step.marks, receipt.marks
+        if had == "complete" and completeness == "partial":
+            return False
+        if had == completeness == "partial" and had_through > through:
+            return False
+        end = step.action.experiment.end_date
+        settled = end is not None and end + timedelta(days=LATE_DATA_DAYS) < self.as_of
+        return not (settled and had == "complete")
+
+    def obsolete(self, receipts: Mapping[Partition, Receipt]) -> tuple[Partition, ...]:
+        """Partitions of planned experiments that no declaration asks for any more."""
+        slugs = {step.slug for step in self.steps}
+        asked = {_series(step.output) for step in self.steps}
+        return tuple(
+            partition
+            for partition in receipts
+            if partition.key
+            and partition.key[0] in slugs
+            and partition.table in {step.output.table for step in self.steps}
+            and _series(partition) not in asked
+        )
+
+
+def _series(partition: Partition) -> tuple[str, ...]:
+    """All windows of a period belong together: an earlier date plans fewer, none obsolete."""
+    keys = zip(partition.table.keys, partition.key, strict=True)
+    return (partition.table.path, *(v for k, v in keys if k != "window_index"))
+
+
+def plan(experiments: Sequence[Experiment], as_of: date, versions: Versions) -> Plan:
+    """Every step of every experiment that can be analysed as of `as_of`, in a fixed order.
+
+    as_of: the last day whose data are complete.
+    """
+    steps: list[Step] = []
+    skipped: list[NotAnalysable] = []
+    for experiment in experiments:
+        reason = check(experiment, as_of)
+        if reason is not None:
+            skipped.append(reason)
+            continue
+        steps.extend(_steps(experiment, as_of, versions))
+    return Plan(as_of, tuple(steps), tuple(skipped))
+
+
+def schedule(experiment: Experiment) -> Schedule:
+    """The experiment's dates. It has passed `check`: they are known."""
+    start, last = experiment.start_date, experiment.last_enrollment_date
+    assert start is not None
+    assert last is not None
+    return Schedule(start, last, experiment.end_date)
+
+
+def _steps(experiment: Experiment, as_of: date, versions: Versions) -> Iterator[Step]:
+    enroll = _enroll(experiment, as_of, versions)
+    yield enroll
+    dates = schedule(experiment)
+    for due in due_windows(dates, as_of, _periods(experiment)):
+        for basis in AnalysisBasis:
+            metrics = [m for m in experiment.metrics.get(due.period, ()) if _counts(m, basis)]
+            if not metrics:
+                continue
+            yield _estimate(enroll, Estimate(experiment, basis, due, (), ()), versions)
+            for sources, group in by_sources(experiment, metrics).items():
+                action = Estimate(experiment, basis, due, sources, tuple(group))
+                yield _estimate(enroll, action, versions)
+
+
+def _periods(experiment: Experiment) -> list[Period]:
+    return [period for period in Period if experiment.metrics.get(period)]
+
+
+def _counts(metric: Metric, basis: AnalysisBasis) -> bool:
+    return basis in metric.analysis_bases
+
+
+def by_sources(
+    experiment: Experiment, metrics: Iterable[Metric]
+) -> dict[tuple[DataSource, ...], list[Metric]]:
+    """Metrics grouped by the sources whose rows they need, for themselves and their covariates."""
+    grouped: dict[tuple[DataSource, ...], list[Metric]] = {}
+    for metric in metrics:
+        needed = {s.name: s for s in sources_of(metric)}
+        for covariate in covariate_metrics(experiment, metric).values():
+            needed |= {s.name: s for s in sources_of(covariate)}
+        grouped.setdefault(tuple(needed[name] for name in sorted(needed)), []).append(metric)
+    return grouped
+
+
+def _enroll(experiment: Experiment, as_of: date, versions: Versions) -> Step:
+    dates = schedule(experiment)
+    enrollment = EnrollmentDates(dates.start, min(dates.last_enrollment, as_of))
+    text = enrollments_query(experiment, enrollment)
+    first, last = _enrollment_data(experiment, enrollment, as_of)
+    version = versions(query(text).tables, first, last)
+    print_ = fingerprint("enroll", ENROLLMENTS_REVISION, text, version)
+    output = enrollments_table(experiment).partition()
+    return Step(output, Enroll(experiment, enrollment), print_)
+
+
+def _enrollment_data(
+    experiment: Experiment, dates: EnrollmentDates, as_of: date
+) -> tuple[date, date]:
+    """The days whose rows the enrollment query reads."""
+    starts = [0, *(s.data_source.window_start for s in experiment.segments)]
+    ends = [0, *(s.data_source.window_end for s in experiment.segments)]
+    if experiment.enrollments_query_type is EnrollmentsQueryType.FENIX_FALLBACK:
+        starts.append(-7)
+    return (
+        dates.first + timedelta(days=min(starts)),
+        min(as_of, dates.last + timedelta(days=max(ends))),
+    )
+
+
+def _estimate(enroll: Step, action: Estimate, versions: Versions) -> Step:
+    experiment, due = action.experiment, action.due
+    source = "+".join(s.name for s in action.sources) or POPULATION
+    parts = {
+        "revision": REVISION,
+        "enrollments": enroll.fingerprint,
+        "basis": action.basis.value,
+        "window": [due.window.start, due.window.stop],
+        "last_enrollment": due.last_enrollment,
+        "branches": [b.slug for b in experiment.branches],
+        "reference": experiment.reference_branch,
+        "metrics": [metric_identity(m) for m in action.metrics],
+        "sources": [source_identity(s) for s in action.sources],
+        "rows": [_rows_version(action, s, versions) for s in action.sources],
+        "exposures": _signal_version(action, versions),
+    }
+    return Step(
+        estimate_partition(experiment, action.basis, due, source),
+        action,
+        fingerprint(parts),
+        (enroll.output,),
+        ("partial" if due.partial else "complete", due.last_data.isoformat()),
+    )
+
+
+def _rows_version(action: Estimate, source: DataSource, versions: Versions) -> list[str]:
+    """Versions of the days that the window reads, and of those its covariates read."""
+    text = in_dataset(action.experiment, source.from_expression, source)
+    tables = relation(text).tables
+    first = action.due.first_data if separable(text) else None
+    found = [versions(tables, first, action.due.last_data)]
+    if any("covariate_adjustment" in s.params for m in action.metrics for s in m.statistics):
+        before = action.due.first_enrollment - timedelta(days=28)
+        until = action.due.last_enrollment - timedelta(days=1)
+        found.append(versions(tables, before if separable(text) else None, until))
+    return found
+
+
+def _signal_version(action: Estimate, versions: Versions) -> str | None:
+    signal, due = action.experiment.exposure_signal, action.due
+    if signal is None or action.basis is AnalysisBasis.ENROLLMENTS:
+        return None
+    dates = EnrollmentDates(due.first_enrollment, due.last_enrollment)
+    first, last = signal_dates(signal, dates, due.window)
+    expression = in_dataset(
+        action.experiment, signal.data_source.from_expression, signal.data_source
+    )
+    read = relation(expression)
+    return fingerprint(
+        source_identity(signal.data_source),
+        signal.select_expression,
+        [first, last],
+        versions(read.tables, first if separable(expression) else None, last),
+    )

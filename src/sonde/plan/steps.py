@@ -1,0 +1,210 @@
+"""Steps: what fills which partition, and a fingerprint of all that decides its contents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, TypeAlias
+
+from sonde.errors import ConfigError, did_you_mean
+from sonde.experiment import Experiment
+from sonde.metric import AnalysisBasis, DataSource, Metric, Param, StatisticDeclaration
+from sonde.plan.windows import DueWindow
+from sonde.sql.enrollments import EnrollmentDates
+from sonde.stats.registry import STATISTICS, statistic
+from sonde.table import Partition, Table, folder_name
+
+DATASET = "sonde"  # where results go unless an experiment names its own
+POPULATION = "population"  # the step that counts units; it reads enrollments only
+REVISION = 1  # raise it when the same inputs would give other estimates
+
+
+@dataclass(frozen=True)
+class Enroll:
+    """Find the enrolled and exposed units and their segments."""
+
+    experiment: Experiment
+    dates: EnrollmentDates
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimate every statistic of the metrics that one set of sources gives, in one window.
+
+    sources: by name; empty for the step that only counts units.
+    """
+
+    experiment: Experiment
+    basis: AnalysisBasis
+    due: DueWindow
+    sources: tuple[DataSource, ...]
+    metrics: tuple[Metric, ...]
+
+
+Action: TypeAlias = Enroll | Estimate
+
+
+@dataclass(frozen=True)
+class Step:
+    """Fill `output` from `inputs`; done when a receipt has this fingerprint."""
+
+    output: Partition
+    action: Action
+    fingerprint: str
+    inputs: tuple[Partition, ...] = ()
+    marks: tuple[str, ...] = field(default=())
+
+    @property
+    def slug(self) -> str:
+        """The experiment the step belongs to."""
+        return self.action.experiment.slug
+
+    def __str__(self) -> str:
+        match self.action:
+            case Enroll(dates=dates):
+                return f"{self.slug}: enrollments {dates.first} to {dates.last}"
+            case Estimate(basis=basis, due=due):
+                return f"{self.slug}: {due.label}, {basis.value}, {self.output.key[-1]}"
+
+
+def dataset(experiment: Experiment) -> str:
+    """The lake folder of the experiment's results."""
+    return folder_name(experiment.dataset_id or DATASET)
+
+
+def enrollments_table(experiment: Experiment) -> Table:
+    """One row per (analysis_id, branch); see `sonde.sql.enrollments`."""
+    return Table(f"{dataset(experiment)}/enrollments/{folder_name(experiment.slug)}")
+
+
+def statistics_table(experiment: Experiment) -> Table:
+    """Estimates of all experiments of a dataset.
+
+    marks: `complete`, or `partial` while further units may come to have the whole window; the
+    last day of data the result is from.
+    """
+    return Table(
+        f"{dataset(experiment)}/statistics",
+        ("experiment", "analysis_basis", "analysis_period", "window_index", "data_source"),
+        ("completeness", "data_through"),
+    )
+
+
+def queries_table(experiment: Experiment) -> Table:
+    """The SQL behind estimates, by `query_id`."""
+    return Table(f"{dataset(experiment)}/queries", ("experiment", "query_id"))
+
+
+def errors_table(experiment: Experiment) -> Table:
+    """What failed in each step's latest try."""
+    return Table(f"{dataset(experiment)}/errors", ("experiment", "step"))
+
+
+def estimate_partition(
+    experiment: Experiment, basis: AnalysisBasis, due: DueWindow, source: str
+) -> Partition:
+    """Where the estimates of one basis, window and set of sources go."""
+    return statistics_table(experiment).partition(
+        experiment.slug, basis.value, due.period.value, str(due.index), source
+    )
+
+
+def fingerprint(*parts: object) -> str:
+    """A digest of plain values; equal values, equal digest, on every machine.
+
+    >>> fingerprint("a", {"x": 1, "y": date(2020, 1, 1)}) == fingerprint(
+    ...     "a", {"y": date(2020, 1, 1), "x": 1}
+    ... )
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, default=_plain, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def sources_of(metric: Metric) -> tuple[DataSource, ...]:
+    """The sources whose rows a metric is made of, each once, in order of name."""
+    return tuple(
+        source
+        for _, source in sorted(
+            {m.data_source.name: m.data_source for m in columns_of(metric) if m.data_source}.items()
+        )
+    )
+
+
+def columns_of(metric: Metric) -> tuple[Metric, ...]:
+    """The metrics with a column of their own that this one's statistics read."""
+    found = {m.name: m for upstream in metric.depends_on for m in columns_of(upstream)}
+    if metric.data_source is not None and metric.select_expression is not None:
+        found[metric.name] = metric
+    return tuple(found.values())
+
+
+def covariate_metrics(experiment: Experiment, metric: Metric) -> dict[str, Metric]:
+    """The metrics that adjust this one's statistics, by name; itself where none is named.
+
+    Raises ConfigError when a named one is not among the experiment's metrics.
+    """
+    found = {}
+    for declared in metric.statistics:
+        if declared.params.get("covariate_adjustment") is None:
+            continue
+        covariate = statistic(declared.name, declared.params).covariate
+        name = metric.name if covariate is None or covariate.metric is None else covariate.metric
+        found[name] = metric if name == metric.name else _metric(experiment, name, metric)
+    return found
+
+
+def _metric(experiment: Experiment, name: str, wanted_by: Metric) -> Metric:
+    known = {m.name: m for metrics in experiment.metrics.values() for m in metrics}
+    if name not in known:
+        raise ConfigError(
+            f'{experiment.slug}: {wanted_by.name} is to be adjusted by "{name}", which is not one '
+            f"of the experiment's metrics{did_you_mean(name, known)}"
+        )
+    return known[name]
+
+
+def metric_identity(metric: Metric) -> dict[str, Any]:
+    """All of a metric that can change a number; names for people are left out."""
+    return {
+        "name": metric.name,
+        "source": None if metric.data_source is None else source_identity(metric.data_source),
+        "select": metric.select_expression,
+        "depends_on": [metric_identity(upstream) for upstream in metric.depends_on],
+        "statistics": [_statistic_identity(s) for s in metric.statistics],
+    }
+
+
+def source_identity(source: DataSource) -> dict[str, Any]:
+    """All of a data source that can change a number."""
+    return {
+        "from": source.from_expression,
+        "client": source.client_id_column,
+        "group": source.group_id_column,
+        "date": source.submission_date_column,
+        "experiments": source.experiments_column.value,
+        "default_dataset": source.default_dataset,
+    }
+
+
+def _statistic_identity(statistic: StatisticDeclaration) -> dict[str, Param]:
+    known = STATISTICS.get(statistic.name)
+    return {
+        "name": statistic.name,
+        "revision": getattr(known, "revision", 0),
+        "params": dict(statistic.params),
+        "pre_treatments": tuple(
+            {"name": p.name, "args": dict(p.args)} for p in statistic.pre_treatments
+        ),
+    }

@@ -1,0 +1,190 @@
+"""A deployment, opened: from settings to a plan, from a plan to reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from sonde.config import Configuration, Resolved
+from sonde.config.experiments import Experiments, load_experiments
+from sonde.errors import DataError, SondeError
+from sonde.experiment import Experiment
+from sonde.lake import Lake
+from sonde.plan.checks import NotAnalysable, Reason
+from sonde.plan.plan import Plan, plan
+from sonde.plan.select import active, candidates, effective_date, named
+from sonde.plan.steps import Step, enrollments_table, fingerprint
+from sonde.run.execute import Report, Setting
+from sonde.run.local import run
+from sonde.settings import Settings, load_settings
+from sonde.sql import TableName
+from sonde.table import Partition, Receipt
+from sonde.warehouse.sources import Sources
+
+
+def yesterday() -> date:
+    """The last day whose data are complete, when nobody says otherwise."""
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Experiments to analyse, and those that cannot be, with the reason."""
+
+    resolved: tuple[Resolved, ...]
+    left_out: tuple[NotAnalysable, ...] = ()
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """The declarations."""
+        return [each.experiment for each in self.resolved]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A plan set against what exists."""
+
+    plan: Plan
+    stale: tuple[Step, ...]
+    obsolete: tuple[Partition, ...] = ()
+    left_out: tuple[NotAnalysable, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where this deployment lives, read once."""
+
+    settings: Settings
+
+    @classmethod
+    def open(cls, folder: Path, environment: Mapping[str, str] | None = None) -> Project:
+        """The project in a folder. Raises ConfigError when sonde.toml is absent or wrong."""
+        return cls(load_settings(folder, os.environ if environment is None else environment))
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake; made when absent."""
+        return Lake.open(self.settings.lake_url)
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The configuration as it is now."""
+        return Configuration.load(self.settings.config_repos, self.settings.platforms)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The tables people have."""
+        return Sources(self.lake.root, self.settings.tables)
+
+    def configured(self) -> str:
+        """The repositories of the configuration, each with the commit it was read at."""
+        pairs = zip(self.settings.config_repos, self.configuration.commits, strict=True)
+        names = (f"{repo.rstrip('/').rsplit('/', 1)[-1]}@{commit or '-'}" for repo, commit in pairs)
+        return ", ".join(names)
+
+    def records(self) -> Experiments:
+        """Every experiment the platform knows, and what is wrong with those that cannot be read."""
+        return load_experiments(self.settings.experiments_source)
+
+    def select(self, as_of: date, slugs: Sequence[str] = ()) -> Selected:
+        """The experiments of a run: those named, or all that are under way.
+
+        Named ones that are not there raise ConfigError; all else that is wrong with an experiment
+        leaves it out and is said.
+        """
+        records, errors = self.records()
+        left_out = [NotAnalysable("?", Reason.CONFIGURATION, str(error)) for error in errors]
+        chosen = named(records, slugs) if slugs else candidates(records, as_of)
+        resolved: list[Resolved] = []
+        for record in chosen:
+            try:
+                resolved.append(self.configuration.resolve(record))
+            except SondeError as error:
+                left_out.append(NotAnalysable(record.slug, Reason.CONFIGURATION, str(error)))
+        if not slugs:
+            started = self._started(each.experiment for each in resolved)
+            kept = {e.slug for e in active((r.experiment for r in resolved), as_of, started)}
+            resolved = [each for each in resolved if each.experiment.slug in kept]
+        return Selected(tuple(resolved), tuple(left_out))
+
+    def experiment(self, slug: str) -> Experiment:
+        """One experiment, resolved. Raises ConfigError when there is none, or it is wrong."""
+        (record,) = named(self.records().records, [slug])
+        return self.configuration.resolve(record).experiment
+
+    def _started(self, experiments: Iterable[Experiment]) -> set[str]:
+        return {e.slug for e in experiments if self.lake.receipts(enrollments_table(e))}
+
+    def work(self, as_of: date, slugs: Sequence[str] = ()) -> Work:
+        """What is to be done as of a date."""
+        selected = self.select(as_of, slugs)
+        steps: list[Step] = []
+        left_out = list(selected.left_out)
+        for experiment in selected.experiments:
+            date_ = effective_date(experiment.record, as_of)
+            try:
+                made = plan([experiment], date_, self._versions)
+            except SondeError as error:
+                left_out.append(NotAnalysable(experiment.slug, Reason.CONFIGURATION, str(error)))
+                continue
+            steps += made.steps
+            left_out += made.skipped
+        whole = Plan(as_of, tuple(steps), tuple(left_out))
+        receipts = self.receipts(steps)
+        return Work(whole, whole.stale(receipts), whole.obsolete(receipts), tuple(left_out))
+
+    def receipts(self, steps: Iterable[Step]) -> dict[Partition, Receipt]:
+        """What exists in the tables that the steps write to."""
+        tables = dict.fromkeys(step.output.table for step in steps)
+        return {
+            receipt.partition: receipt
+            for table in tables
+            for receipt in self.lake.receipts(table).values()
+        }
+
+    def run(self, work: Work, workers: int | None = None) -> Iterator[Report]:
+        """Do the work; yield reports as they come. What is no longer asked for goes last."""
+        processes = workers or self.settings.workers or os.cpu_count() or 1
+        setting = Setting(
+            str(self.lake.root),
+            work.plan.as_of,
+            self.configured(),
+            self.settings.tables,
+            memory_of_each(self.settings.memory, processes),
+        )
+        yield from run(work.stale, setting, processes)
+        by_table: dict[object, list[Partition]] = {}
+        for partition in work.obsolete:
+            by_table.setdefault(partition.table, []).append(partition)
+        for partitions in by_table.values():
+            self.lake.commit(partitions[0].table, [], partitions)
+
+    def _versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
+        found = []
+        for name in sorted(set(tables), key=str):
+            try:
+                version = self.sources.find(name).version(first, last)
+            except DataError:
+                version = "absent"
+            found.append([str(name), version])
+        return fingerprint(found)
+
+
+_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def memory_of_each(memory: str | None, processes: int) -> str:
+    """What one of several processes may use of the memory for all of them.
+
+    >>> memory_of_each("3GB", 2), memory_of_each(None, 2)
+    ('1500MB', '1GB')
+    """
+    if memory is None:
+        return "1GB"
+    text = memory.replace(" ", "").upper().removesuffix("B").removesuffix("I")
+    total = float(text[:-1]) * _UNITS[text[-1]]
+    return f"{int(total / processes / 10**6)}MB"

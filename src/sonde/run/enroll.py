@@ -1,0 +1,133 @@
+"""Do an enrollment step: find units, branches, exposures and segments, and keep them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sonde.errors import DataError
+from sonde.metric import Segment
+from sonde.plan.steps import Enroll
+from sonde.run.outcome import Problem
+from sonde.sql import query
+from sonde.sql.enrollments import NO_EXPOSURES, enrollments_query
+from sonde.sql.text import identifier, quoted
+from sonde.warehouse.duckdb import Session
+from sonde.warehouse.sources import Sources
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """rows: units times branches. problems: what to tell, and what was left out."""
+
+    rows: int
+    problems: tuple[Problem, ...] = ()
+
+
+def enroll(action: Enroll, session: Session, sources: Sources, path: Path) -> Enrolled:
+    """Write the units of an experiment to the Parquet file `path`.
+
+    Columns: as of `enrollments_query`, and in_several_branches. Raises DataError when the
+    enrollments themselves cannot be found; a segment or the exposures that fail are reported
+    and left empty.
+    """
+    finder = _Finder(action, session, sources)
+    finder.find()
+    session.execute(
+        f"COPY (\n{_finished(finder.segments, finder.lost)}\n) TO {quoted(str(path))} "
+        "(FORMAT parquet, COMPRESSION zstd)"
+    )
+    rows = session.rows("SELECT count(*) FROM found")[0][0]
+    return Enrolled(int(rows), (*finder.problems, *_warnings(session)))
+
+
+class _Finder:
+    """Finds as much as can be found."""
+
+    def __init__(self, action: Enroll, session: Session, sources: Sources) -> None:
+        self.action = action
+        self.session = session
+        self.sources = sources
+        self.problems: list[Problem] = []
+        self.segments: tuple[Segment, ...] = action.experiment.segments
+        self.lost: tuple[Segment, ...] = ()
+
+    def find(self) -> None:
+        try:
+            self._try(self.segments, None)
+        except DataError:
+            self._find_parts()
+
+    def _find_parts(self) -> None:
+        exposures = None
+        try:
+            self._try((), None)
+        except DataError as error:
+            self._try((), NO_EXPOSURES)  # raises when there are no enrollments at all
+            exposures = NO_EXPOSURES
+            self.problems.append(
+                replace(Problem.of(error), message=f"exposures cannot be found: {error}")
+            )
+        kept: list[Segment] = []
+        for segment in self.segments:
+            try:
+                self._try((segment,), exposures)
+                kept.append(segment)
+            except DataError as error:
+                self.problems.append(Problem.of(error, segment=segment.name))
+        self.lost = tuple(s for s in self.segments if s not in kept)
+        self.segments = tuple(kept)
+        self._try(self.segments, exposures)
+
+    def _try(self, segments: tuple[Segment, ...], exposures: str | None) -> None:
+        experiment = replace(self.action.experiment, segments=segments)
+        read = query(enrollments_query(experiment, self.action.dates, exposures))
+        for name in read.tables:
+            self.session.attach(self.sources.find(name))
+        self.session.execute(f"CREATE OR REPLACE TEMP TABLE found AS\n{read.sql}")
+
+
+def _finished(segments: tuple[Segment, ...], lost: tuple[Segment, ...]) -> str:
+    """Typed, one row per unit and branch even if a custom query gives more, in a fixed order."""
+    found = [f"bool_or({identifier(s.name)}) AS {identifier(s.name)}" for s in segments]
+    found += [f"CAST(NULL AS BOOLEAN) AS {identifier(s.name)}" for s in lost]
+    columns = "".join(f"  {column},\n" for column in found)
+    return f"""SELECT *, count(*) OVER (PARTITION BY analysis_id) > 1 AS in_several_branches
+FROM (
+SELECT
+  CAST(analysis_id AS VARCHAR) AS analysis_id,
+  CAST(branch AS VARCHAR) AS branch,
+  CAST(min(enrollment_date) AS DATE) AS enrollment_date,
+  CAST(sum(num_enrollment_events) AS BIGINT) AS num_enrollment_events,
+{columns}  CAST(min(exposure_date) AS DATE) AS exposure_date,
+  CAST(max(num_exposure_events) AS BIGINT) AS num_exposure_events
+FROM found
+WHERE analysis_id IS NOT NULL AND branch IS NOT NULL AND enrollment_date IS NOT NULL
+GROUP BY 1, 2
+)
+ORDER BY analysis_id, branch"""
+
+
+def _warnings(session: Session) -> list[Problem]:
+    several, nameless = session.rows(
+        """SELECT
+  (SELECT count(*) FROM (
+    SELECT analysis_id FROM found WHERE analysis_id IS NOT NULL AND branch IS NOT NULL
+    GROUP BY 1 HAVING count(DISTINCT branch) > 1)),
+  (SELECT count(*) FROM found WHERE analysis_id IS NULL OR branch IS NULL)"""
+    )[0]
+    warnings = []
+    if several:
+        units = "unit is" if several == 1 else "units are"
+        warnings.append(
+            Problem(
+                f"{several} {units} enrolled in several branches and left out of the results; "
+                "find out why units change branch",
+                "WARNING",
+            )
+        )
+    if nameless:
+        warnings.append(
+            Problem(f"{nameless} enrollments without an id or a branch are left out", "WARNING")
+        )
+    return warnings

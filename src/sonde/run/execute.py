@@ -1,0 +1,275 @@
+"""Do a batch of steps: open an engine, fill the partitions, commit them with their receipts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from sonde.errors import BackendError
+from sonde.lake import Filled, Lake
+from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
+from sonde.run.enroll import enroll
+from sonde.run.estimate import Estimated, estimate
+from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, STATISTICS_COLUMNS, Problem
+from sonde.sql import relation
+from sonde.sql.enrollments import in_dataset
+from sonde.table import Partition
+from sonde.warehouse.duckdb import Limits, Session
+from sonde.warehouse.sources import Sources
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Steps done together because they scan the same rows. Any subset gives the same results."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def slug(self) -> str:
+        """The experiment."""
+        return self.steps[0].slug
+
+    def __str__(self) -> str:
+        first = self.steps[0]
+        match first.action:
+            case Enroll():
+                return f"{self.slug}: enrollments"
+            case Estimate():
+                return f"{self.slug}: {first.output.key[-1]}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step whose partition is filled. problems: what failed within it or deserves a warning."""
+
+    step: Step
+    rows: int
+    seconds: float
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step without a result. What depends on it is skipped; the next run tries again."""
+
+    step: Step
+    problem: Problem
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A step not tried, because an input failed."""
+
+    step: Step
+    because: Step
+
+
+Report: TypeAlias = Done | Failed | Skipped
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a step needs to know of the deployment: it runs anywhere with it.
+
+    configuration: where the declarations come from, to be kept beside the results.
+    """
+
+    lake: str
+    as_of: date
+    configuration: str = ""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    memory: str = "1GB"
+
+
+def batches(steps: Iterable[Step]) -> list[Batch]:
+    """Steps that share experiment and sources, together; in the order of the plan."""
+    grouped: dict[tuple[str, str, str], list[Step]] = {}
+    for step in steps:
+        source = step.output.key[-1] if step.output.key else ""
+        grouped.setdefault((step.slug, type(step.action).__name__, source), []).append(step)
+    return [Batch(tuple(group)) for group in grouped.values()]
+
+
+def execute(batch: Batch, setting: Setting) -> list[Report]:
+    """Do the steps and commit them. A failure is a report and a row in the errors table.
+
+    Raises BackendError when the deployment is at fault (a full disk, memory): the rest of the
+    run would fail too.
+    """
+    started = time.perf_counter()
+    lake = Lake.open(setting.lake)
+    try:
+        with TemporaryDirectory(prefix="sonde-") as spill:
+            reports = _fill(batch, setting, lake, Path(spill))
+    except BackendError:
+        raise
+    except Exception as error:  # whatever failed, the other batches go on
+        problem = Problem.of(error)
+        seconds = time.perf_counter() - started
+        reports = [Failed(step, problem, seconds / len(batch.steps)) for step in batch.steps]
+        _record(reports, lake)
+    return reports
+
+
+def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Report]:
+    sources = Sources(lake.root, setting.tables)
+    limits = Limits(setting.memory, spill)
+    with Session(setting.as_of, limits, [lake.root, *sources.folders()]) as session:
+        match batch.steps[0].action:
+            case Enroll():
+                return [_enroll(step, session, sources, lake) for step in batch.steps]
+            case Estimate():
+                return _estimate(batch, session, sources, lake, setting.configuration)
+
+
+def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Report:
+    started = time.perf_counter()
+    assert isinstance(step.action, Enroll)
+    with lake.staging(step.output.table) as path:
+        found = enroll(step.action, session, sources, path)
+    done = Done(step, found.rows, time.perf_counter() - started, found.problems)
+    _record([done], lake)
+    filled = Filled(step.output, step.fingerprint, path.name, found.rows, step.marks)
+    lake.commit(step.output.table, [filled])
+    return done
+
+
+def _estimate(
+    batch: Batch, session: Session, sources: Sources, lake: Lake, configuration: str
+) -> list[Report]:
+    started = time.perf_counter()
+    receipt = lake.receipt(batch.steps[0].inputs[0])
+    if receipt is None:
+        raise BackendError(f"{batch.slug}: the enrollments are gone; run again")
+    estimated = estimate(batch.steps, session, sources, lake.file(receipt))
+    seconds = (time.perf_counter() - started) / len(batch.steps)
+    reports: list[Report] = [
+        Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated
+    ]
+    _record(reports, lake)
+    _keep_queries(estimated, lake)
+    _commit(estimated, lake, sources, configuration)
+    return reports
+
+
+def _commit(
+    estimated: Sequence[Estimated], lake: Lake, sources: Sources, configuration: str
+) -> None:
+    table = estimated[0].step.output.table
+    made_by = {"sonde": version("sonde"), "configuration": configuration}
+    filled = []
+    for each in estimated:
+        about = {
+            **made_by,
+            "inputs": _inputs(each.step, sources),
+            "query_id": _query_id(each) or None,
+        }
+        rows = [{**row.plain(), **about} for row in each.rows]
+        made = pa.Table.from_pylist(rows, STATISTICS_COLUMNS)
+        filled.append(lake.write(each.step.output, made, each.step.fingerprint, each.step.marks))
+    lake.commit(table, filled)
+
+
+def _inputs(step: Step, sources: Sources) -> str:
+    """The tables that were read, each with the version of the window's rows."""
+    action = step.action
+    assert isinstance(action, Estimate)
+    names = {
+        name
+        for source in action.sources
+        for name in relation(in_dataset(action.experiment, source.from_expression, source)).tables
+    }
+    first, last = action.due.first_data, action.due.last_data
+    versions = {name: sources.find(name).version(first, last) for name in names}
+    return ", ".join(f"{name}@{versions[name]}" for name in sorted(versions, key=str))
+
+
+def _query_id(estimated: Estimated) -> str:
+    return fingerprint(estimated.query)[:16] if estimated.query else ""
+
+
+def _keep_queries(estimated: Sequence[Estimated], lake: Lake) -> None:
+    """The SQL, once for each text."""
+    experiment = estimated[0].step.action.experiment
+    table = queries_table(experiment)
+    texts = {_query_id(each): each.query for each in estimated if each.query}
+    known = lake.receipts(table) if texts else {}
+    filled = [
+        lake.write(partition, pa.Table.from_pylist([{"sql": text}], QUERIES_COLUMNS), query_id)
+        for query_id, text in texts.items()
+        if (partition := table.partition(experiment.slug, query_id)).key not in known
+    ]
+    if filled:
+        lake.commit(table, filled)
+
+
+def _record(reports: Sequence[Report], lake: Lake) -> None:
+    """Replace each step's rows in the errors table by what this try found."""
+    table = errors_table(reports[0].step.action.experiment)
+    known = lake.receipts(table)
+    filled: list[Filled] = []
+    clean: list[Partition] = []
+    for report in reports:
+        partition = table.partition(report.step.slug, _step_name(report.step))
+        rows = _problem_rows(report)
+        if not rows:
+            clean += [partition] if partition.key in known else []
+            continue
+        problems = pa.Table.from_pylist(rows, ERRORS_COLUMNS)
+        digest = fingerprint(report.step.fingerprint, [row["message"] for row in rows])
+        filled.append(lake.write(partition, problems, digest))
+    if filled or clean:
+        lake.commit(table, filled, clean)
+
+
+def _step_name(step: Step) -> str:
+    return "/".join(step.output.key[1:]) or "enrollments"
+
+
+def _problem_rows(report: Report) -> list[dict[str, Any]]:
+    match report:
+        case Done(problems=problems):
+            found = problems
+        case Failed(problem=problem):
+            found = (problem,)
+        case Skipped():
+            found = ()
+    now = datetime.now(UTC)
+    return [{**_where(report.step), **_plain(problem), "timestamp": now} for problem in found]
+
+
+def _where(step: Step) -> dict[str, Any]:
+    match step.action:
+        case Enroll():
+            return {}
+        case Estimate(basis=basis, due=due):
+            return {
+                "analysis_basis": basis.value,
+                "analysis_period": due.period.value,
+                "window_index": due.index,
+                "data_source": step.output.key[-1],
+            }
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    return {
+        "log_level": problem.level,
+        "message": problem.message,
+        "exception_type": problem.exception_type,
+        "exception": problem.exception,
+        "filename": problem.filename,
+        "func_name": problem.func_name,
+        "metric": problem.metric,
+        "statistic": problem.statistic,
+        "segment": problem.segment,
+        "sql": problem.sql,
+    }

@@ -1,0 +1,309 @@
+"""Tables of units for a group of steps that read the same sources.
+
+Each source is scanned once: its rows of enrolled units stay in the session, and every window of
+every basis and period is aggregated from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+from sonde.errors import DataError
+from sonde.experiment import Experiment
+from sonde.metric import AnalysisBasis, DataSource, ExposureSignal, Metric
+from sonde.plan.windows import DueWindow
+from sonde.run.outcome import Problem
+from sonde.sql import expression, relation
+from sonde.sql.enrollments import EnrollmentDates, in_dataset, signal_dates
+from sonde.sql.separable import separable
+from sonde.sql.text import date_literal, identifier, quoted
+from sonde.sql.units import (
+    ENROLLED,
+    WindowRow,
+    recorded_branch,
+    rows_of,
+    units,
+    windowed_enrollments,
+)
+from sonde.stats.statistic import CovariatePeriod
+from sonde.warehouse.duckdb import Session
+from sonde.warehouse.sources import Sources
+from sonde.window import Period, Window
+
+_WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*')
+_NUMBERS = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "FLOAT", "UTINYINT",
+            "USMALLINT", "UINTEGER", "UBIGINT"}  # fmt: skip
+# Numbers that Arrow or numpy cannot hold as such: what BigQuery would call them.
+_CASTS = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "UBIGINT": "BIGINT", "FLOAT": "DOUBLE"}
+
+
+class UnknownTypeError(DataError):
+    """A metric is not a number."""
+
+
+class Frames:
+    """The session's tables: enrolled units, and each source's rows of them.
+
+    problems: what failed so far. statements: what was computed, to be kept beside the results;
+    in them, days and the table of windows are parameters.
+    """
+
+    def __init__(self, session: Session, experiment: Experiment) -> None:
+        self._session = session
+        self._experiment = experiment
+        self.problems: list[Problem] = []
+        self.statements: list[str] = []
+        self._rows_text: dict[str, str] = {}
+        self._made = 0
+
+    def enroll(self, file: str) -> None:
+        """Make the table of units from the enrollments' file.
+
+        Units in several branches are left out: no branch's effect on them is known.
+        """
+        self._session.execute(
+            f"CREATE TEMP TABLE {ENROLLED} AS\n"
+            "SELECT CAST(row_number() OVER () AS INTEGER) AS __u, * EXCLUDE (in_several_branches)\n"
+            f"FROM read_parquet({quoted(file)})\nWHERE NOT in_several_branches"
+        )
+
+    def attach(
+        self, sources: Sources, wanted: Iterable[DataSource], days: tuple[date, date]
+    ) -> None:
+        """Make the physical tables of the sources visible."""
+        for source in wanted:
+            text = self._expression(source)
+            for name in relation(text).tables:
+                bounds = days if separable(text) else (None, days[1])
+                self._session.attach(sources.find(name), *bounds)
+
+    def load(self, source: DataSource, metrics: Iterable[Metric], days: tuple[date, date]) -> str:
+        """Keep the source's rows of enrolled units within `days`; the name of their table."""
+        name = f"rows_{source.name}"
+        read = relation(self._expression(source))
+        columns = self._needed(read.sql, source, metrics)
+        unit, slug = source.unit_column(self._experiment.analysis_unit), self._experiment.slug
+        text = rows_of(read.sql, source, unit, slug, columns, ("$first_day", "$last_day"))
+        first, last = map(date_literal, days)
+        exact = text.replace("$first_day", first).replace("$last_day", last)
+        self._session.execute(f"CREATE TEMP TABLE {identifier(name)} AS\n{exact}")
+        self._rows_text[identifier(name)] = text
+        return identifier(name)
+
+    def _expression(self, source: DataSource) -> str:
+        return in_dataset(self._experiment, source.from_expression, source)
+
+    def _needed(self, read: str, source: DataSource, metrics: Iterable[Metric]) -> list[str]:
+        """The columns whose names occur in what is asked: never too few."""
+        words: set[str] = set()
+        for metric in metrics:
+            assert metric.select_expression is not None
+            words |= _words(expression(metric.select_expression))
+        if (recorded := recorded_branch(source.experiments_column, "")) is not None:
+            words |= _words(expression(recorded))
+        found = self._session.columns(f"{read} AS ds")
+        return [column for column in found if column.lower() in words]
+
+    def windows(
+        self, basis: AnalysisBasis, due: Sequence[DueWindow], signal: str | None = None
+    ) -> str:
+        """Make the table of each unit in each of its windows; its name."""
+        rows = [WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due]
+        name = self._name("windows")
+        self._session.execute(
+            f"CREATE TEMP TABLE {name} AS\n{windowed_enrollments(basis, rows, signal)}"
+        )
+        return name
+
+    def units(
+        self,
+        enrollments: str,
+        rows: str,
+        metrics: Sequence[Metric],
+        due: Sequence[DueWindow],
+        anchor: AnalysisBasis,
+    ) -> str:
+        """Make the table of one row per unit and window, a column per metric; its name.
+
+        A metric that fails is left out and reported; the others are kept.
+        """
+        windows = [
+            WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due
+        ]
+        name = self._name("units")
+        kept = {m.name: expression(str(m.select_expression)) for m in metrics}
+        try:
+            self._fill(name, units(enrollments, rows, kept, windows, anchor))
+        except DataError:
+            kept = self._working(kept, enrollments, rows, windows, anchor)
+            self._fill(name, units(enrollments, rows, kept, windows, anchor))
+        self.statements += [
+            f"CREATE TABLE {rows} AS\n{self._rows_text[rows]};",
+            f"{units('windows', rows, kept, windows, anchor)};",
+        ]
+        return name
+
+    def _working(
+        self,
+        metrics: Mapping[str, str],
+        enrollments: str,
+        rows: str,
+        windows: Sequence[WindowRow],
+        anchor: AnalysisBasis,
+    ) -> dict[str, str]:
+        """The metrics that work on their own."""
+        kept = {}
+        for name, sql in metrics.items():
+            text = units(enrollments, rows, {name: sql}, windows, anchor)
+            try:
+                self._fill(self._name("trial"), text)
+                kept[name] = sql
+            except DataError as error:
+                self.problems.append(Problem.of(error, metric=name))
+        return kept
+
+    def _fill(self, name: str, text: str) -> None:
+        """Run the query, with each column as a type that statistics know."""
+        described = self._session.rows(f"DESCRIBE {text}")
+        casts = []
+        for column, kind, *_ in described:
+            if column in {"__u", "__n", "branch"}:
+                casts.append(identifier(column))
+            elif (target := _target(kind)) is not None:
+                casts.append(f"CAST({identifier(column)} AS {target}) AS {identifier(column)}")
+            elif kind in _NUMBERS:
+                casts.append(identifier(column))
+            else:
+                raise UnknownTypeError(
+                    f"the metric {column} is of type {kind}; a statistic needs a number or a "
+                    "boolean: aggregate to one in select_expression",
+                    text,
+                )
+        self._session.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS\nSELECT {', '.join(casts)}\nFROM (\n{text}\n)"
+        )
+
+    def signal(self, sources: Sources, signal: ExposureSignal, due: Sequence[DueWindow]) -> str:
+        """Exposures by the experiment's signal, evaluated for each window; the table's name."""
+        name = self._name("signal")
+        read = relation(self._expression(signal.data_source))
+        source, unit = signal.data_source, self._experiment.analysis_unit
+        day = f"CAST({expression(f'ds.{source.submission_date_column}')} AS DATE)"
+        values = []
+        for each in due:
+            dates = EnrollmentDates(each.first_enrollment, each.last_enrollment)
+            first, last = signal_dates(signal, dates, each.window)
+            values.append(f"({each.index}, {date_literal(first)}, {date_literal(last)})")
+        for table in read.tables:
+            self._session.attach(sources.find(table))
+        self._session.execute(
+            f"""CREATE TEMP TABLE {name} AS
+SELECT en.__u, w.__n, min(x.__day) AS exposure_date, count(*) AS num_exposure_events
+FROM {ENROLLED} AS en
+JOIN (
+  SELECT CAST({expression(f"ds.{source.unit_column(unit)}")} AS VARCHAR) AS __unit,
+    {day} AS __day
+  FROM {read.sql} AS ds
+  WHERE ({expression(signal.select_expression)})
+) AS x ON x.__unit = en.analysis_id AND x.__day >= en.enrollment_date
+JOIN (VALUES {", ".join(values)}) AS w(__n, __first, __last)
+  ON x.__day BETWEEN w.__first AND w.__last
+GROUP BY en.__u, w.__n"""
+        )
+        return name
+
+    def covariates(
+        self, rows: Mapping[str, str], wanted: Mapping[CovariatePeriod, Sequence[Metric]]
+    ) -> str | None:
+        """Make the table of each unit's metrics before its enrollment; its name.
+
+        Columns: __u, and `c:<period>:<metric>`.
+        """
+        tables = []
+        for period, metrics in wanted.items():
+            due = _before(period)
+            enrolled = self.windows(AnalysisBasis.ENROLLMENTS, [due])
+            for source, group in _by_own_source(metrics).items():
+                made = self.units(enrolled, rows[source], group, [due], AnalysisBasis.ENROLLMENTS)
+                tables.append((period, made))
+        if not tables:
+            return None
+        name = self._name("covariates")
+        columns, joins = ["en.__u"], ""
+        for i, (period, made) in enumerate(tables):
+            joins += f"\nJOIN {made} AS t{i} ON t{i}.__u = en.__u"
+            columns += [
+                f"t{i}.{identifier(c)} AS {identifier(f'c:{period.value}:{c}')}"
+                for c in self._session.columns(made)
+                if c not in {"__u", "__n", "branch"}
+            ]
+        self._session.execute(
+            f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
+            f"FROM {ENROLLED} AS en{joins}"
+        )
+        return name
+
+    def frame(
+        self, enrollments: str, made: Sequence[str], covariates: str | None
+    ) -> tuple[str, frozenset[str]]:
+        """Join units of several sources, segments and covariates; name and columns of the table.
+
+        Columns: __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`.
+        """
+        columns = ["e.__n", "e.branch"]
+        columns += [
+            f"e.{identifier(s.name)} AS {identifier('s:' + s.name)}"
+            for s in self._experiment.segments
+        ]
+        joins = ""
+        for i, table in enumerate(made):
+            joins += f"\nJOIN {table} AS t{i} ON t{i}.__u = e.__u AND t{i}.__n = e.__n"
+            columns += [
+                f"t{i}.{identifier(c)} AS {identifier('m:' + c)}"
+                for c in self._session.columns(table)
+                if c not in {"__u", "__n", "branch"}
+            ]
+        if covariates is not None:
+            joins += f"\nLEFT JOIN {covariates} AS c ON c.__u = e.__u"
+            columns += [
+                f"c.{identifier(c)}" for c in self._session.columns(covariates) if c != "__u"
+            ]
+        name = self._name("frame")
+        self._session.execute(
+            f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
+            f"FROM {enrollments} AS e{joins}"
+        )
+        return name, frozenset(self._session.columns(name))
+
+    def drop(self, *names: str) -> None:
+        """Give memory back."""
+        for name in names:
+            self._session.execute(f"DROP TABLE IF EXISTS {name}")
+
+    def _name(self, kind: str) -> str:
+        self._made += 1
+        return f"{kind}_{self._made}"
+
+
+def _before(period: CovariatePeriod) -> DueWindow:
+    days = Period(period.value).length
+    assert days is not None
+    return DueWindow(Period(period.value), 1, Window(-days, 0), date.min, date.max)
+
+
+def _by_own_source(metrics: Iterable[Metric]) -> dict[str, list[Metric]]:
+    grouped: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        assert metric.data_source is not None
+        grouped.setdefault(metric.data_source.name, []).append(metric)
+    return grouped
+
+
+def _target(kind: str) -> str | None:
+    return "DOUBLE" if kind.startswith("DECIMAL") else _CASTS.get(kind)
+
+
+def _words(sql: str) -> set[str]:
+    return {word.strip('"').lower() for word in _WORD.findall(sql)}

@@ -1,0 +1,166 @@
+"""Estimates of every statistic of some metrics, for all that a frame of units holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sonde.experiment import Experiment
+from sonde.metric import StatisticDeclaration
+from sonde.run.outcome import Problem
+from sonde.run.summarise import Summariser
+from sonde.sql.pretreatments import Treatment
+from sonde.sql.summaries import Frame
+from sonde.sql.text import identifier
+from sonde.stats.estimate import Estimate, NotEstimable, Outcome
+from sonde.stats.needs import Columns
+from sonde.stats.registry import statistic
+from sonde.stats.statistic import Covariate, Statistic
+from sonde.warehouse.duckdb import Session
+
+ALL = "all"  # the name of the segment that every unit is in
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One statistic of one metric: what to compute, and on which columns of the frame."""
+
+    metric: str
+    statistic: Statistic
+    columns: Columns
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """An outcome with what it is about."""
+
+    cell: int
+    segment: str
+    metric: str
+    statistic: str
+    outcome: Outcome
+
+    def plain(self) -> dict[str, Any]:
+        """As a row of the statistics table."""
+        about = {"metric": self.metric, "statistic": self.statistic, "segment": self.segment}
+        match self.outcome:
+            case Estimate() as e:
+                return about | {
+                    "parameter": e.parameter,
+                    "branch": e.branch,
+                    "comparison": e.comparison,
+                    "comparison_to_branch": e.comparison_to_branch,
+                    "ci_width": e.ci_width,
+                    "point": e.point,
+                    "lower": e.lower,
+                    "upper": e.upper,
+                }
+            case NotEstimable() as e:
+                return about | {
+                    "parameter": e.parameter,
+                    "branch": e.branch,
+                    "comparison": e.comparison,
+                    "comparison_to_branch": e.comparison_to_branch,
+                    "reason": e.reason.value,
+                    "detail": e.detail,
+                }
+
+
+class Scorer:
+    """Estimates from one frame of an experiment's units."""
+
+    def __init__(self, session: Session, experiment: Experiment, seed: str) -> None:
+        self._session = session
+        self._experiment = experiment
+        self._seed = seed
+        self.problems: list[Problem] = []
+
+    def score(
+        self, treatment: Treatment, asked: Sequence[Asked], cells: Sequence[int]
+    ) -> Iterator[Row]:
+        """Every estimate, by segment, statistic and cell."""
+        for segment in (ALL, *(s.name for s in self._experiment.segments)):
+            where = "" if segment == ALL else identifier(f"s:{segment}")
+            summariser = Summariser(self._session, Frame(treatment.relation(where)))
+            self._gather(summariser, asked, cells)
+            for each in asked:
+                for cell in cells:
+                    yield from self._estimates(summariser, each, cell, segment)
+
+    def _gather(self, summariser: Summariser, asked: Sequence[Asked], cells: Sequence[int]) -> None:
+        """Ask until no statistic needs more: a few need more when they see the data."""
+        while True:
+            missing: dict[int, list[Any]] = defaultdict(list)
+            for cell in cells:
+                known = summariser.summaries(cell)
+                for each in asked:
+                    needs = each.statistic.needs(each.columns, known)
+                    missing[cell] += known.missing(needs)
+            if not any(missing.values()):
+                return
+            summariser.answer(missing)
+
+    def _estimates(
+        self, summariser: Summariser, asked: Asked, cell: int, segment: str
+    ) -> Iterator[Row]:
+        declared = [branch.slug for branch in self._experiment.branches]
+        others = [b for b in summariser.branches(cell) if b not in declared]
+        branches = declared if asked.statistic.name in _DECLARED_ONLY else declared + others
+        rng = np.random.default_rng(
+            _seed(self._seed, cell, segment, asked.metric, asked.statistic.name)
+        )
+        try:
+            outcomes = list(
+                asked.statistic.estimates(
+                    asked.columns, summariser.summaries(cell), branches, branches, rng
+                )
+            )
+        except Exception as error:  # a statistic, perhaps a third party's, must not lose others
+            self.problems.append(
+                Problem.of(
+                    error,
+                    metric=asked.metric,
+                    statistic=asked.statistic.name,
+                    segment=segment,
+                )
+            )
+            return
+        for outcome in outcomes:
+            yield Row(cell, segment, asked.metric, asked.statistic.label, outcome)
+
+
+# The effect on all units' days of use is said of the branches that the experiment declares.
+_DECLARED_ONLY = {"per_client_dau_impact"}
+
+
+def _seed(*parts: object) -> int:
+    """From what the numbers are about, never from the clock: a rerun gives the same."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+
+
+def built(declared: StatisticDeclaration) -> Statistic:
+    """The statistic as declared. ValueError for what it does not know."""
+    return statistic(declared.name, declared.params)
+
+
+def covariate_of(declared: StatisticDeclaration, period: str) -> Covariate | None:
+    """What adjusts this statistic's results of `period`, if anything does."""
+    covariate = built(declared).covariate
+    return covariate if covariate is not None and covariate.adjusts(period) else None
+
+
+def column_of(metric: str) -> str:
+    """The frame's column of a metric."""
+    return f"m:{metric}"
+
+
+def covariate_column(covariate: Covariate, metric: str) -> str:
+    """The frame's column of a covariate."""
+    return f"c:{covariate.period.value}:{covariate.metric or metric}"

@@ -1,0 +1,174 @@
+"""One row per unit and window, one column per metric: queries in DuckDB SQL.
+
+A source's rows are joined to the enrolled units once (`rows_of`); every window of every period and
+basis is then an aggregation over those rows (`units`). Each enrolled unit gets a row in each of
+its windows, whether it has data or not: a metric of no rows is the expression over one row of
+nulls, as a LEFT JOIN gives it.
+
+Columns that sonde adds begin with two underscores:
+__u: number of the unit. __n: index of the window. __day: the row's date. __counts: whether a row
+of the enrollment day carries the experiment. __recorded: the branch that the row names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import assert_never
+
+from sonde.metric import AnalysisBasis, DataSource, ExperimentsColumn
+from sonde.sql.text import date_literal, identifier, string
+from sonde.sql.translate import expression
+
+ENROLLED = "enrolled"  # the session's table of units: __u, and the columns of `enrollments_query`
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """A window to fill. last_enrollment: units enrolled later are not in it."""
+
+    index: int
+    start: int
+    stop: int
+    last_enrollment: date
+
+
+def recorded_branch(kind: ExperimentsColumn, slug: str) -> str | None:
+    """BigQuery expression over `ds`: the branch that a row names for the experiment, or null."""
+    match kind:
+        case ExperimentsColumn.SIMPLE:
+            return f"mozfun.map.get_key(ds.experiments, {string(slug)})"
+        case ExperimentsColumn.NATIVE:
+            return f"mozfun.map.get_key(ds.experiments, {string(slug)}).branch"
+        case ExperimentsColumn.GLEAN:
+            return f"mozfun.map.get_key(ds.ping_info.experiments, {string(slug)}).branch"
+        case ExperimentsColumn.EVENTS_STREAM:
+            return (
+                f"IF(JSON_VALUE(ds.event_extra, '$.experiment') = {string(slug)}, "
+                "JSON_VALUE(ds.event_extra, '$.branch'), NULL)"
+            )
+        case ExperimentsColumn.NONE:
+            return None
+        case _:
+            assert_never(kind)
+
+
+def rows_of(
+    relation: str,
+    source: DataSource,
+    unit_column: str,
+    slug: str,
+    columns: Sequence[str],
+    days: tuple[str, str],
+) -> str:
+    """The source's rows of enrolled units within `days` (inclusive), with the needed columns.
+
+    relation: the source in DuckDB SQL. days: as SQL.
+    """
+    day = f"CAST({expression(f'ds.{source.submission_date_column}')} AS DATE)"
+    unit = f"CAST({expression(f'ds.{unit_column}')} AS VARCHAR)"
+    recorded = recorded_branch(source.experiments_column, slug)
+    branch = "NULL" if recorded is None else expression(recorded)
+    counts = (
+        "TRUE" if recorded is None else f"({day} <> en.enrollment_date OR {branch} IS NOT NULL)"
+    )
+    selected = "".join(f",\n  ds.{identifier(c)}" for c in columns)
+    return f"""SELECT
+  en.__u,
+  en.enrollment_date AS __enrolled,
+  en.exposure_date AS __exposed,
+  {day} AS __day,
+  {counts} AS __counts,
+  CAST({branch} AS VARCHAR) AS __recorded{selected}
+FROM {relation} AS ds
+JOIN {ENROLLED} AS en ON en.analysis_id = {unit}
+WHERE {day} BETWEEN {days[0]} AND {days[1]}"""
+
+
+def windowed_enrollments(
+    basis: AnalysisBasis, windows: Sequence[WindowRow], signal: str | None = None
+) -> str:
+    """Each unit in each window it has the whole of: all columns of enrolled, and __n.
+
+    signal: a table of (__u, __n, exposure_date, num_exposure_events) in place of the stored
+    exposures, when the experiment has its own exposure signal.
+    """
+    values = ", ".join(
+        f"({w.index}, {w.start}, {w.stop - 1}, {date_literal(w.last_enrollment)})" for w in windows
+    )
+    columns = "en.*"
+    joined, exposed = "", ""
+    if basis is AnalysisBasis.EXPOSURES:
+        exposed = " AND en.exposure_date IS NOT NULL"
+        if signal is not None:
+            columns = (
+                "en.* REPLACE (x.exposure_date AS exposure_date, "
+                "x.num_exposure_events AS num_exposure_events)"
+            )
+            joined = f"\nJOIN {signal} AS x ON x.__u = en.__u AND x.__n = w.__n"
+            exposed = ""
+    return f"""SELECT {columns}, w.__n, w.analysis_window_start, w.analysis_window_end
+FROM {ENROLLED} AS en
+CROSS JOIN (VALUES {values})
+  AS w(__n, analysis_window_start, analysis_window_end, __last_enrollment){joined}
+WHERE en.enrollment_date <= w.__last_enrollment{exposed}"""
+
+
+def units(
+    enrollments: str,
+    rows: str,
+    metrics: Mapping[str, str],
+    windows: Sequence[WindowRow],
+    anchor: AnalysisBasis,
+) -> str:
+    """Columns __u, __n, branch, then one per metric, by name.
+
+    enrollments: name of the table `windowed_enrollments` made. rows: name of the table `rows_of`
+    made. metrics: name -> aggregate in DuckDB SQL over `ds` and `e`. windows: of equal length and
+    without gaps in their indices' days. anchor: the day that windows count from.
+    """
+    start, days = _grid(windows)
+    since = "__enrolled" if anchor is AnalysisBasis.ENROLLMENTS else "__exposed"
+    selected = "".join(f",\n  {sql} AS {identifier(name)}" for name, sql in metrics.items())
+    offset = f"(__day - {since} - ({start}))"
+    return f"""SELECT
+  e.__u,
+  e.__n,
+  e.branch{selected}
+FROM {enrollments} AS e
+LEFT JOIN (
+  SELECT *, CAST({offset} // {days} AS INTEGER) + 1 AS __n
+  FROM {rows}
+  WHERE __counts AND {offset} >= 0
+) AS ds ON ds.__u = e.__u AND ds.__n = e.__n
+GROUP BY e.__u, e.__n, e.branch"""
+
+
+def _grid(windows: Sequence[WindowRow]) -> tuple[int, int]:
+    """First day of the window with index 1, and the length of each."""
+    first = windows[0]
+    days = first.stop - first.start
+    start = first.start - (first.index - 1) * days
+    assert all(
+        w.start == start + (w.index - 1) * days and w.stop - w.start == days for w in windows
+    )
+    return start, days
+
+
+def sanity(source: DataSource) -> dict[str, str]:
+    """Two columns that tell whether a source's rows agree with the enrollments.
+
+    <source>_has_contradictory_branch: some row names another branch than the unit's.
+    <source>_has_non_enrolled_data: some row does not carry the experiment.
+    """
+    if source.experiments_column is ExperimentsColumn.NONE:
+        return {}
+    return {
+        f"{source.name}_has_contradictory_branch": (
+            "COALESCE(bool_or(ds.__recorded <> e.branch), FALSE)"
+        ),
+        f"{source.name}_has_non_enrolled_data": (
+            "COALESCE(bool_or(ds.__u IS NOT NULL AND ds.__recorded IS NULL), FALSE)"
+        ),
+    }
