@@ -1,9 +1,8 @@
 """Statistics: summaries of numbers to estimates. Imports nothing else of sonde."""
 
-from sonde.stats.arrays import estimate
+from sonde.stats.arrays import estimate, summarise
 from sonde.stats.counts import PairCounts, Total, ValueCounts
 from sonde.stats.estimate import Comparison, Estimate, NotEstimable, Outcome, Reason
-from sonde.stats.linear import LinearModelMean, LinearModelMeanNoClip, PerClientDauImpact
 from sonde.stats.moments import Moments, exponents
 from sonde.stats.needs import (
     Clip,
@@ -31,8 +30,6 @@ __all__ = [
     "CovariatePeriod",
     "Estimate",
     "GridMeanOf",
-    "LinearModelMean",
-    "LinearModelMeanNoClip",
     "Moments",
     "MomentsOf",
     "Need",
@@ -40,7 +37,6 @@ __all__ = [
     "Outcome",
     "PairCounts",
     "PairCountsOf",
-    "PerClientDauImpact",
     "Reason",
     "Scope",
     "Statistic",
@@ -52,4 +48,5 @@ __all__ = [
     "exponents",
     "pre_treatment",
     "statistic",
+    "summarise",
 ]

@@ -171,16 +171,16 @@ def _applied(
             assert_never(step)
 
 
-def _mask(step: Keep, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _mask(step: Keep, values: npt.NDArray[Any]) -> Any:
     match step:
         case KeepNotNull():
             return ~np.isnan(values)
         case KeepFinite():
             return np.isfinite(values)
         case KeepBelow(bound):
-            return np.asarray(values < _bound(bound, values))
+            return values < _bound(bound, values)
         case KeepAbove(bound):
-            return np.asarray(values > _bound(bound, values))
+            return values > _bound(bound, values)
         case _:
             assert_never(step)
 

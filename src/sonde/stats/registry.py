@@ -10,15 +10,29 @@ import functools
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
+from sonde.stats.binomial import Binomial
+from sonde.stats.bootstrap import BootstrapMean
+from sonde.stats.curves import EmpiricalCdf, KernelDensityEstimate
+from sonde.stats.deciles import Deciles
 from sonde.stats.linear import LinearModelMean, LinearModelMeanNoClip, PerClientDauImpact
+from sonde.stats.ratio import PopulationRatio
 from sonde.stats.statistic import Statistic, nearest
+from sonde.stats.totals import Count, Sum
 
 GROUP = "sonde.statistics"
 
 BUILT_IN: tuple[type[Statistic], ...] = (
+    Binomial,
+    BootstrapMean,
+    Count,
+    Deciles,
+    EmpiricalCdf,
+    KernelDensityEstimate,
     LinearModelMean,
     LinearModelMeanNoClip,
     PerClientDauImpact,
+    PopulationRatio,
+    Sum,
 )
 
 
