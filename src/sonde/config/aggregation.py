@@ -44,7 +44,7 @@ class Bucketed:
 def check_aggregation(table: Table) -> Iterator[tuple[str | None, str]]:
     """What is wrong with the aggregation keys of a metric table: (key, message)."""
     if "aggregation" not in table:
-        for key in AGGREGATION.keys() & table.keys():
+        for key in (key for key in AGGREGATION if _value(table, key) not in (None, [], False)):
             yield key, 'has a meaning only with "aggregation"'
         return
     if "select_expression" in table:
@@ -115,7 +115,7 @@ def _check_operand(table: Table) -> Iterator[tuple[str | None, str]]:
     if kind in _ON_COLUMN:
         if "column" not in table:
             yield None, f'aggregation "{kind}" needs a "column"'
-        if "where" in table:
+        if _value(table, "where"):
             yield "where", f'aggregation "{kind}" takes no "where"'
     elif ("column" in table) == bool(_value(table, "where")):
         yield None, f'aggregation "{kind}" needs either a "column" or a "where"'

@@ -111,7 +111,8 @@ def joined(declared: Iterable[Declared]) -> Declared:
     """Declarations merged from the lowest up, their findings together."""
     parts = list(declared)
     findings: tuple[Finding, ...] = sum((part.findings for part in parts), ())
-    return Declared(reduce(merge, (part.spec for part in parts), Spec()), findings)
+    specs = [part.spec for part in parts]  # wildcards of the lowest are kept for what is below it
+    return Declared(reduce(merge, specs) if specs else Spec(), findings)
 
 
 def loads(snapshot: Snapshot) -> bool:
