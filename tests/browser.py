@@ -148,8 +148,12 @@ data_source = "clients_daily"
 select_expression = '{{agg_sum("active_hours_sum")}}'
 
 [metrics.active_hours_doubled]
-data_source = "clients_last_seen"
+data_source = "clients_daily"
 select_expression = '{{agg_sum("active_hours_sum")}} * 2'
+
+[metrics.hours_last_seen]
+data_source = "clients_last_seen"
+select_expression = '{{agg_sum("active_hours_sum")}}'
 
 [data_sources.clients_daily]
 from_expression = "mozdata.telemetry.clients_daily"
@@ -188,12 +192,17 @@ drop_highest = 0
 """
 
 
-def write_project(folder: Path, experiment: str = EXPERIMENT, **record: object) -> Path:
+def write_project(
+    folder: Path,
+    experiment: str = EXPERIMENT,
+    definitions: str = DEFINITIONS,
+    **record: object,
+) -> Path:
     """A project with the tables, one experiment and its configuration; the folder."""
     hub = folder / "metric-hub"
     (hub / "definitions").mkdir(parents=True)
     (hub / "jetstream" / "defaults").mkdir(parents=True)
-    (hub / "definitions" / "firefox_desktop.toml").write_text(DEFINITIONS)
+    (hub / "definitions" / "firefox_desktop.toml").write_text(definitions)
     (hub / "definitions" / "functions.toml").write_text(FUNCTIONS)
     (hub / "jetstream" / "defaults" / "firefox_desktop.toml").write_text("")
     (hub / "jetstream" / f"{SLUG}.toml").write_text(experiment)

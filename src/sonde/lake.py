@@ -141,7 +141,7 @@ class Lake:
             return pa.table({})
         filters = [(name, "=", value) for name, value in (keys or {}).items()]
         try:
-            return delta.to_pyarrow_table(partitions=filters or None)
+            return delta.to_pyarrow_table(filters=filters or None)
         except DeltaError as error:
             raise BackendError(f"{table.path} cannot be read: {error}") from error
 

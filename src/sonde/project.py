@@ -9,21 +9,27 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
+
 from sonde.config import Configuration, Resolved
 from sonde.config.experiments import Experiments, load_experiments
 from sonde.errors import DataError, SondeError
-from sonde.experiment import Experiment
+from sonde.experiment import Experiment, ExperimentRecord
 from sonde.lake import Lake
+from sonde.metric import AnalysisBasis
 from sonde.plan.checks import NotAnalysable, Reason
 from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
-from sonde.plan.steps import Step, enrollments_table, fingerprint
+from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
 from sonde.run.execute import Report, Setting
 from sonde.run.local import run
+from sonde.run.unit_metrics import unit_metrics
 from sonde.settings import Settings, load_settings
 from sonde.sql import TableName
 from sonde.table import Partition, Receipt
+from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
+from sonde.window import Period
 
 
 def yesterday() -> date:
@@ -111,10 +117,21 @@ class Project:
             resolved = [each for each in resolved if each.experiment.slug in kept]
         return Selected(tuple(resolved), tuple(left_out))
 
-    def experiment(self, slug: str) -> Experiment:
+    def known_records(self) -> tuple[ExperimentRecord, ...]:
+        """The records that can be read; none when the platform cannot be reached."""
+        try:
+            return self.records().records
+        except SondeError:
+            return ()
+
+    def resolved(self, slug: str) -> Resolved:
         """One experiment, resolved. Raises ConfigError when there is none, or it is wrong."""
         (record,) = named(self.records().records, [slug])
-        return self.configuration.resolve(record).experiment
+        return self.configuration.resolve(record)
+
+    def experiment(self, slug: str) -> Experiment:
+        """One experiment's declaration."""
+        return self.resolved(slug).experiment
 
     def _started(self, experiments: Iterable[Experiment]) -> set[str]:
         return {e.slug for e in experiments if self.lake.receipts(enrollments_table(e))}
@@ -163,6 +180,29 @@ class Project:
         for partitions in by_table.values():
             self.lake.commit(partitions[0].table, [], partitions)
 
+    def unit_metrics(
+        self, slug: str, as_of: date, basis: AnalysisBasis, period: Period, window: int
+    ) -> pa.Table:
+        """The unit metrics of one window; see `sonde.run.unit_metrics`.
+
+        Raises DataError when the window is not due, or enrollments have not been computed.
+        """
+        experiment = self.experiment(slug)
+        steps = plan([experiment], as_of, self._versions).steps
+        chosen = [step for step in steps if _is_of(step, basis, period, window)]
+        if not chosen:
+            raise DataError(
+                f"{slug} has no {period.value} {window} by {basis.value} as of {as_of}; "
+                "`sonde plan` says what is due"
+            )
+        receipt = self.lake.receipt(enrollments_table(experiment).partition())
+        if receipt is None:
+            raise DataError(f"{slug} has no enrollments yet; run `sonde run` first")
+        folders = [self.lake.root, *self.sources.folders()]
+        limits = Limits(memory_of_each(self.settings.memory, 1))
+        with Session(as_of, limits, folders) as session:
+            return unit_metrics(chosen, session, self.sources, self.lake.file(receipt))
+
     def _versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
         found = []
         for name in sorted(set(tables), key=str):
@@ -172,6 +212,14 @@ class Project:
                 version = "absent"
             found.append([str(name), version])
         return fingerprint(found)
+
+
+def _is_of(step: Step, basis: AnalysisBasis, period: Period, window: int) -> bool:
+    match step.action:
+        case Estimate(basis=b, due=due, sources=sources):
+            return bool(sources) and (b, due.period, due.index) == (basis, period, window)
+        case Enroll():
+            return False
 
 
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

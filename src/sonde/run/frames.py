@@ -124,16 +124,19 @@ class Frames:
         metrics: Sequence[Metric],
         due: Sequence[DueWindow],
         anchor: AnalysisBasis,
+        checks: Mapping[str, str] | None = None,
     ) -> str:
         """Make the table of one row per unit and window, a column per metric; its name.
 
-        A metric that fails is left out and reported; the others are kept.
+        A metric that fails is left out and reported; the others are kept. checks: further columns,
+        as SQL.
         """
         windows = [
             WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due
         ]
         name = self._name("units")
         kept = {m.name: expression(str(m.select_expression)) for m in metrics}
+        kept |= checks or {}
         try:
             self._fill(name, units(enrollments, rows, kept, windows, anchor))
         except DataError:
