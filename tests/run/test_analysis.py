@@ -40,6 +40,8 @@ def enrolled(folder: Path) -> list[dict[str, Any]]:
 
 
 def estimates(folder: Path, **only: object) -> list[dict[str, Any]]:
+    """Results of complete windows."""
+    only = {"completeness": "complete", **only}
     project = opened(folder)
     rows = statistics(project.lake, project.experiment(browser.SLUG)).to_pylist()
     return [row for row in rows if all(row[k] == v for k, v in only.items())]
@@ -253,17 +255,21 @@ def test_an_experiment_that_nobody_is_in(tmp_path: Path) -> None:
     assert counts == {(basis.value, branch): 0 for basis in BOTH for branch in ("a", "b")}
 
 
-def test_a_statistic_that_cannot_be_built_is_an_error_for_its_metric_only(tmp_path: Path) -> None:
-    """A width of 10 is no share: the configuration is refused before anything is computed."""
+def test_a_statistic_that_cannot_be_had_loses_only_itself(tmp_path: Path) -> None:
+    """A width of 10 is no share of anything. The run finishes; the errors name the statistic."""
     nonsense = (
         browser.EXPERIMENT
         + "[metrics.active_hours.statistics.bootstrap_mean]\nconfidence_interval = 10\n"
     )
-    browser.write_project(tmp_path, nonsense)
-    work = opened(tmp_path).work(RUN_DATE)
-    (left_out,) = work.left_out
-    assert "confidence_interval" in left_out.message
-    assert "test-experiment.toml" in left_out.message
+    reports = run(browser.write_project(tmp_path, nonsense))
+    assert all(isinstance(report, Done) for report in reports)
+    project = opened(tmp_path)
+    rows = errors(project.lake, project.experiment(browser.SLUG))
+    assert {(r["metric"], r["statistic"], r["analysis_basis"]) for r in rows} == {
+        ("active_hours", "bootstrap_mean", basis.value) for basis in BOTH
+    }
+    assert all("confidence_interval" in r["message"] for r in rows)
+    assert {r["statistic"] for r in estimates(tmp_path, metric="active_hours")} == {"mean_lm"}
 
 
 BOOTSTRAP = """

@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import date
 from itertools import islice
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,8 @@ def test_interrupted_from_the_keyboard(
     process = started(folder, "--workers", "2")
     time.sleep(1.2)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=30) in {0, 130}
+    # Python itself dies of the signal when it was importing; to a shell both are 130.
+    assert process.wait(timeout=30) in {0, 130, -signal.SIGINT}
     finish(folder)
     assert contents(folder) == expected
 
@@ -181,8 +183,6 @@ def test_a_worker_that_dies_is_replaced(
 
 def _forkserver() -> int:
     """The process that workers are forked from."""
-    from multiprocessing import forkserver
-
     pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     assert pid is not None
     return int(pid)

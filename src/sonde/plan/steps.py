@@ -15,6 +15,7 @@ from sonde.metric import AnalysisBasis, DataSource, Metric, Param, StatisticDecl
 from sonde.plan.windows import DueWindow
 from sonde.sql.enrollments import EnrollmentDates
 from sonde.stats.registry import STATISTICS, statistic
+from sonde.stats.statistic import Covariate
 from sonde.table import Partition, Table, folder_name
 
 DATASET = "sonde"  # where results go unless an experiment names its own
@@ -157,12 +158,20 @@ def covariate_metrics(experiment: Experiment, metric: Metric) -> dict[str, Metri
     """
     found = {}
     for declared in metric.statistics:
-        if declared.params.get("covariate_adjustment") is None:
-            continue
-        covariate = statistic(declared.name, declared.params).covariate
-        name = metric.name if covariate is None or covariate.metric is None else covariate.metric
-        found[name] = metric if name == metric.name else _metric(experiment, name, metric)
+        if (covariate := covariate_of(declared)) is not None:
+            name = covariate.metric or metric.name
+            found[name] = metric if name == metric.name else _metric(experiment, name, metric)
     return found
+
+
+def covariate_of(declared: StatisticDeclaration) -> Covariate | None:
+    """What adjusts a statistic; None also for one that cannot be built: its step says why."""
+    if declared.params.get("covariate_adjustment") is None:
+        return None
+    try:
+        return statistic(declared.name, declared.params).covariate
+    except ValueError:
+        return None
 
 
 def _metric(experiment: Experiment, name: str, wanted_by: Metric) -> Metric:

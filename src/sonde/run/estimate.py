@@ -17,6 +17,7 @@ from sonde.plan.steps import (
     Step,
     columns_of,
     covariate_metrics,
+    covariate_of,
     sources_of,
 )
 from sonde.run.frames import Frames
@@ -28,12 +29,11 @@ from sonde.run.score import (
     built,
     column_of,
     covariate_column,
-    covariate_of,
 )
 from sonde.sql.pretreatments import Treatment
 from sonde.stats.needs import Columns
 from sonde.stats.registry import statistic
-from sonde.stats.statistic import CovariatePeriod, Statistic
+from sonde.stats.statistic import Covariate, CovariatePeriod, Statistic
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
@@ -93,7 +93,7 @@ class _Estimation:
             for metric in action.metrics:
                 by_name = covariate_metrics(self.experiment, metric)
                 for declared in metric.statistics:
-                    covariate = covariate_of(declared, action.due.period.value)
+                    covariate = _adjustment(declared, action.due.period)
                     if covariate is not None:
                         name = covariate.metric or metric.name
                         if by_name[name].select_expression is not None:
@@ -242,7 +242,7 @@ class _Estimation:
                 f"{metric.name} has no column of its own; {declared.name} needs one: use "
                 "population_ratio, or give it a select_expression"
             )
-        covariate = covariate_of(declared, period.value)
+        covariate = _adjustment(declared, period)
         column = None if covariate is None else covariate_column(covariate, metric.name)
         if column is not None and column not in columns:
             column = None
@@ -250,6 +250,12 @@ class _Estimation:
 
     def _window_days(self, period: Period) -> int:
         return next(a.due.window.days for a in self.actions.values() if a.due.period is period)
+
+
+def _adjustment(declared: StatisticDeclaration, period: Period) -> Covariate | None:
+    """What adjusts a statistic's results of a period, if anything does."""
+    covariate = covariate_of(declared)
+    return covariate if covariate is not None and covariate.adjusts(period.value) else None
 
 
 def _ratio_parts(made: Statistic) -> dict[str, str]:

@@ -150,12 +150,6 @@ def built(declared: StatisticDeclaration) -> Statistic:
     return statistic(declared.name, declared.params)
 
 
-def covariate_of(declared: StatisticDeclaration, period: str) -> Covariate | None:
-    """What adjusts this statistic's results of `period`, if anything does."""
-    covariate = built(declared).covariate
-    return covariate if covariate is not None and covariate.adjusts(period) else None
-
-
 def column_of(metric: str) -> str:
     """The frame's column of a metric."""
     return f"m:{metric}"
