@@ -1,6 +1,10 @@
-"""Statistics: summaries of numbers to estimates. Imports nothing else of sonde."""
+"""Statistics: summaries of numbers to estimates. Imports nothing else of sonde.
 
-from sonde.stats.arrays import estimate, summarise
+`registry.statistic` makes one of its name and parameters, `arrays.estimate` asks it of arrays. An
+engine asks `Statistic.needs` until nothing is missing, answers with `Summaries`, and then asks for
+`Statistic.estimates`.
+"""
+
 from sonde.stats.counts import PairCounts, Total, ValueCounts
 from sonde.stats.estimate import Comparison, Estimate, NotEstimable, Outcome, Reason
 from sonde.stats.moments import Moments, exponents
@@ -17,7 +21,7 @@ from sonde.stats.needs import (
     TotalOf,
 )
 from sonde.stats.pretreatment import pre_treatment
-from sonde.stats.registry import STATISTICS, statistic
+from sonde.stats.registry import STATISTICS
 from sonde.stats.statistic import Covariate, CovariatePeriod, Statistic
 
 __all__ = [
@@ -44,9 +48,6 @@ __all__ = [
     "Total",
     "TotalOf",
     "ValueCounts",
-    "estimate",
     "exponents",
     "pre_treatment",
-    "statistic",
-    "summarise",
 ]

@@ -106,7 +106,7 @@ class BootstrapMean:
     confidence_interval: float = 0.95
 
     def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 100)
+        check_at_least("num_samples", self.num_samples, 1)
         check_drop_highest(self.drop_highest, most=0.5)
         check_ci_width(self.confidence_interval)
 
@@ -174,7 +174,7 @@ def _has_closed_form(moments: Moments) -> bool:
     if moments.n == 0 or moments.nulls or not moments.is_finite:
         return True
     law = dirichlet_law(moments)
-    return law.variance == 0 or (law.is_far_from_zero and not law.is_odd)
+    return law.variance == 0 or law.is_far_from_zero
 
 
 def _baseline_problem(law: Law, values: ValueCounts) -> Failure | None:

@@ -190,7 +190,7 @@ class Deciles:
     num_samples: int = 10_000
 
     def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 100)
+        check_at_least("num_samples", self.num_samples, 1)
         check_ci_width(self.confidence_interval)
 
     @classmethod

@@ -58,7 +58,7 @@ class Law:
     @property
     def is_far_from_zero(self) -> bool:
         """Whether a ratio to this has a law by cumulants."""
-        return float(self.at(-_FAR) * self.at(_FAR)) > 0
+        return not self.is_odd and float(self.at(-_FAR) * self.at(_FAR)) > 0
 
     def quantile(self, probability: float) -> float:
         """The value below which this share lies.

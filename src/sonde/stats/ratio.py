@@ -193,7 +193,7 @@ class PopulationRatio:
     num_samples: int = 10_000
 
     def __post_init__(self) -> None:
-        check_at_least("num_samples", self.num_samples, 100)
+        check_at_least("num_samples", self.num_samples, 1)
         check_drop_highest(self.drop_highest, most=0.5)
         check_ci_width(self.confidence_interval)
 
