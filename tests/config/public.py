@@ -29,26 +29,34 @@ class PublicParser:
         collection = LocalConfigCollection.from_local_path(str(tree))
         if (tree / "jetstream").is_dir():
             collection.merge(LocalConfigCollection.from_local_path(str(tree / "jetstream")))
-        self.slugs = sorted(
-            config.slug for config in collection.configs if isinstance(config.spec, AnalysisSpec)
-        )
-        self._own = {config.slug: config for config in collection.configs}
+        self._own = {
+            config.slug: config.spec
+            for config in collection.configs
+            if isinstance(config.spec, AnalysisSpec)
+        }
+        self.slugs = sorted(self._own)
         collection.configs = []
-        self._collection = collection
+        self.collection = collection
 
     def resolve(self, record: ExperimentRecord) -> dict[str, Any]:
         """Its answer in plain form; an exception where it refuses."""
-        collection = self._copy(record.app_name)
+        return self.resolve_in(self.collection_of(record.app_name), record)
+
+    def resolve_in(self, collection: ConfigCollection, record: ExperimentRecord) -> dict[str, Any]:
+        """Its answer from a collection that may have answered before."""
         experiment = _experiment(record)
         spec = AnalysisSpec.default_for_experiment(experiment, collection)
-        own = self._own.get(record.slug)
-        if own is not None and isinstance(own.spec, AnalysisSpec):
-            spec.merge(copy.deepcopy(own.spec))
+        if record.slug in self._own:
+            spec.merge(self.own(record.slug))
         return _plain_public(spec.resolve(experiment, collection), record.slug)
 
-    def _copy(self, app: str | None) -> ConfigCollection:
+    def own(self, slug: str) -> AnalysisSpec:
+        """What an experiment's own file says, to be spoilt."""
+        return copy.deepcopy(self._own[slug])
+
+    def collection_of(self, app: str | None) -> ConfigCollection:
         """What concerns one application, to be spoilt."""
-        everything = self._collection
+        everything = self.collection
         return ConfigCollection(
             outcomes=copy.deepcopy([o for o in everything.outcomes if o.platform == app]),
             defaults=copy.deepcopy(everything.defaults),

@@ -12,9 +12,10 @@ from sonde.metric import Metric, Param, StatisticDeclaration
 from sonde.window import Period
 
 _EXPERIMENT_KEYS = (
-    "app_name", "start_date", "end_date", "enrollment_period", "reference_branch",
-    "analysis_unit", "enrollments_query_type", "enrollment_query", "sample_size", "dataset_id",
-    "is_private", "skip",
+    "enrollments_query_type", "enrollment_query", "sample_size", "dataset_id", "is_private", "skip",
+)  # fmt: skip
+_RECORD_KEYS = (  # the platform says them when the configuration does not
+    "app_name", "start_date", "end_date", "enrollment_period", "reference_branch", "analysis_unit",
 )  # fmt: skip
 _METRIC_KEYS = (
     "select_expression", "data_source", "depends_on", "analysis_bases", "bigger_is_better",
@@ -84,8 +85,10 @@ def _day(day: date | None) -> str | None:
 def _lines(resolved: Resolved) -> Iterator[str]:
     experiment = resolved.experiment
     yield experiment.slug
-    for key in _EXPERIMENT_KEYS:
+    for key in _RECORD_KEYS:
         yield from _line(resolved, 1, key, getattr(experiment, key), key, "record")
+    for key in _EXPERIMENT_KEYS:
+        yield from _line(resolved, 1, key, getattr(experiment, key), key)
     if (signal := experiment.exposure_signal) is not None:
         path = "exposure_signal.select_expression"
         yield from _line(resolved, 1, "exposure_signal", signal.select_expression, path)
