@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import functools
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,12 +115,17 @@ def parse_params(statistic: type[S], params: Mapping[str, object]) -> S:
     for field in fields.values():
         if field.default is dataclasses.MISSING and field.name not in params:
             raise ValueError(f'{owner} needs the parameter "{field.name}"')
-    hints = typing.get_type_hints(statistic)
+    hints = _hints(typing.cast("Any", statistic))
     values = {name: _read(name, hints[name], value) for name, value in params.items()}
     try:
         return statistic(**values)
     except ValueError as error:
         raise ValueError(f"{owner}: {error}") from error
+
+
+@functools.cache
+def _hints(statistic: type) -> dict[str, Any]:
+    return typing.get_type_hints(statistic)
 
 
 def check_names(params: Mapping[Any, object], valid: Iterable[str], owner: str) -> None:
