@@ -206,11 +206,8 @@ class Project:
     def _versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
         found = []
         for name in sorted(set(tables), key=str):
-            try:
-                version = self.sources.find(name).version(first, last)
-            except DataError:
-                version = "absent"
-            found.append([str(name), version])
+            table = self.sources.get(name)
+            found.append([str(name), "absent" if table is None else table.version(first, last)])
         return fingerprint(found)
 
 

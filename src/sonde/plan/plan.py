@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TypeAlias
 
+from sonde.errors import ConfigError
 from sonde.experiment import EnrollmentsQueryType, Experiment
 from sonde.metric import AnalysisBasis, DataSource, Metric
 from sonde.plan.checks import NotAnalysable, check
@@ -24,7 +25,7 @@ from sonde.plan.steps import (
     source_identity,
     sources_of,
 )
-from sonde.plan.windows import Schedule, due_windows
+from sonde.plan.windows import DueWindow, Schedule, due_windows
 from sonde.sql import TableName, query, relation
 from sonde.sql.enrollments import (
     REVISION as ENROLLMENTS_REVISION,
@@ -121,24 +122,85 @@ def schedule(experiment: Experiment) -> Schedule:
 def _steps(experiment: Experiment, as_of: date, versions: Versions) -> Iterator[Step]:
     enroll = _enroll(experiment, as_of, versions)
     yield enroll
-    dates = schedule(experiment)
-    for due in due_windows(dates, as_of, _periods(experiment)):
+    reading = _Reading(experiment, versions)
+    groups = {
+        (period, basis): _groups(experiment, period, basis)
+        for period in Period
+        for basis in AnalysisBasis
+    }
+    for due in due_windows(schedule(experiment), as_of, _periods(experiment)):
         for basis in AnalysisBasis:
-            metrics = [m for m in experiment.metrics.get(due.period, ()) if _counts(m, basis)]
-            if not metrics:
-                continue
-            yield _estimate(enroll, Estimate(experiment, basis, due, (), ()), versions)
-            for sources, group in by_sources(experiment, metrics).items():
-                action = Estimate(experiment, basis, due, sources, tuple(group))
-                yield _estimate(enroll, action, versions)
+            for group in groups[due.period, basis]:
+                action = Estimate(experiment, basis, due, group.sources, group.metrics)
+                yield _estimate(enroll, action, group, reading)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Metrics that are estimated together. declared: the fingerprint of all that is said of them.
+
+    is_adjusted: whether rows from before enrollment are read, too.
+    """
+
+    sources: tuple[DataSource, ...]
+    metrics: tuple[Metric, ...]
+    declared: str
+    is_adjusted: bool
+
+
+def _groups(experiment: Experiment, period: Period, basis: AnalysisBasis) -> list[_Group]:
+    """The groups of a period and basis, the one that only counts units first."""
+    metrics = [m for m in experiment.metrics.get(period, ()) if basis in m.analysis_bases]
+    if not metrics:
+        return []
+    grouped = {(): [], **by_sources(experiment, metrics)}
+    return [
+        _Group(
+            sources,
+            tuple(group),
+            fingerprint([metric_identity(m) for m in group], [source_identity(s) for s in sources]),
+            any(covariate_metrics(experiment, metric) for metric in group),
+        )
+        for sources, group in grouped.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a source reads: physical tables, and whether a day of it needs that day's rows only."""
+
+    tables: tuple[TableName, ...]
+    is_separable: bool
+
+
+class _Reading:
+    """Versions of the rows that an experiment's sources read; each source is parsed once."""
+
+    def __init__(self, experiment: Experiment, versions: Versions) -> None:
+        self._experiment = experiment
+        self._versions = versions
+        self._reads: dict[DataSource, _Read | None] = {}
+
+    def version(self, source: DataSource, first: date, last: date) -> str:
+        """The version of the rows of the days [first, last]."""
+        if source not in self._reads:
+            self._reads[source] = self._read(source)
+        read = self._reads[source]
+        if read is None:
+            return "cannot be read"
+        return self._versions(read.tables, first if read.is_separable else None, last)
+
+    def _read(self, source: DataSource) -> _Read | None:
+        """None when the SQL is wrong: the step that needs it fails and says why."""
+        try:
+            text = in_dataset(self._experiment, source.from_expression, source)
+            return _Read(relation(text).tables, separable(text))
+        except ConfigError:
+            return None
 
 
 def _periods(experiment: Experiment) -> list[Period]:
     return [period for period in Period if experiment.metrics.get(period)]
-
-
-def _counts(metric: Metric, basis: AnalysisBasis) -> bool:
-    return basis in metric.analysis_bases
 
 
 def by_sources(
@@ -159,7 +221,10 @@ def _enroll(experiment: Experiment, as_of: date, versions: Versions) -> Step:
     enrollment = EnrollmentDates(dates.start, min(dates.last_enrollment, as_of))
     text = enrollments_query(experiment, enrollment)
     first, last = _enrollment_data(experiment, enrollment, as_of)
-    version = versions(query(text).tables, first, last)
+    try:
+        version = versions(query(text).tables, first, last)
+    except ConfigError:
+        version = "cannot be read"  # the step says why, and does without the part at fault
     print_ = fingerprint("enroll", ENROLLMENTS_REVISION, text, version)
     output = enrollments_table(experiment).partition()
     return Step(output, Enroll(experiment, enrollment), print_)
@@ -179,7 +244,7 @@ def _enrollment_data(
     )
 
 
-def _estimate(enroll: Step, action: Estimate, versions: Versions) -> Step:
+def _estimate(enroll: Step, action: Estimate, group: _Group, reading: _Reading) -> Step:
     experiment, due = action.experiment, action.due
     source = "+".join(s.name for s in action.sources) or POPULATION
     parts = {
@@ -190,10 +255,9 @@ def _estimate(enroll: Step, action: Estimate, versions: Versions) -> Step:
         "last_enrollment": due.last_enrollment,
         "branches": [b.slug for b in experiment.branches],
         "reference": experiment.reference_branch,
-        "metrics": [metric_identity(m) for m in action.metrics],
-        "sources": [source_identity(s) for s in action.sources],
-        "rows": [_rows_version(action, s, versions) for s in action.sources],
-        "exposures": _signal_version(action, versions),
+        "declared": group.declared,
+        "rows": [v for s in action.sources for v in _rows_versions(due, s, group, reading)],
+        "exposures": _signal_version(action, reading),
     }
     return Step(
         estimate_partition(experiment, action.basis, due, source),
@@ -204,32 +268,25 @@ def _estimate(enroll: Step, action: Estimate, versions: Versions) -> Step:
     )
 
 
-def _rows_version(action: Estimate, source: DataSource, versions: Versions) -> list[str]:
+def _rows_versions(
+    due: DueWindow, source: DataSource, group: _Group, reading: _Reading
+) -> Iterator[str]:
     """Versions of the days that the window reads, and of those its covariates read."""
-    text = in_dataset(action.experiment, source.from_expression, source)
-    tables = relation(text).tables
-    first = action.due.first_data if separable(text) else None
-    found = [versions(tables, first, action.due.last_data)]
-    if any("covariate_adjustment" in s.params for m in action.metrics for s in m.statistics):
-        before = action.due.first_enrollment - timedelta(days=28)
-        until = action.due.last_enrollment - timedelta(days=1)
-        found.append(versions(tables, before if separable(text) else None, until))
-    return found
+    yield reading.version(source, due.first_data, due.last_data)
+    if group.is_adjusted:
+        before = due.first_enrollment - timedelta(days=28)
+        yield reading.version(source, before, due.last_enrollment - timedelta(days=1))
 
 
-def _signal_version(action: Estimate, versions: Versions) -> str | None:
+def _signal_version(action: Estimate, reading: _Reading) -> str | None:
     signal, due = action.experiment.exposure_signal, action.due
     if signal is None or action.basis is AnalysisBasis.ENROLLMENTS:
         return None
     dates = EnrollmentDates(due.first_enrollment, due.last_enrollment)
     first, last = signal_dates(signal, dates, due.window)
-    expression = in_dataset(
-        action.experiment, signal.data_source.from_expression, signal.data_source
-    )
-    read = relation(expression)
     return fingerprint(
         source_identity(signal.data_source),
         signal.select_expression,
         [first, last],
-        versions(read.tables, first if separable(expression) else None, last),
+        reading.version(signal.data_source, first, last),
     )

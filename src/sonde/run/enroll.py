@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sonde.errors import DataError
+from sonde.errors import ConfigError, DataError
 from sonde.metric import Segment
 from sonde.plan.steps import Enroll
 from sonde.run.outcome import Problem
@@ -55,14 +55,14 @@ class _Finder:
     def find(self) -> None:
         try:
             self._try(self.segments, None)
-        except DataError:
+        except (ConfigError, DataError):
             self._find_parts()
 
     def _find_parts(self) -> None:
         exposures = None
         try:
             self._try((), None)
-        except DataError as error:
+        except (ConfigError, DataError) as error:
             self._try((), NO_EXPOSURES)  # raises when there are no enrollments at all
             exposures = NO_EXPOSURES
             self.problems.append(
@@ -73,7 +73,7 @@ class _Finder:
             try:
                 self._try((segment,), exposures)
                 kept.append(segment)
-            except DataError as error:
+            except (ConfigError, DataError) as error:
                 self.problems.append(Problem.of(error, segment=segment.name))
         self.lost = tuple(s for s in self.segments if s not in kept)
         self.segments = tuple(kept)

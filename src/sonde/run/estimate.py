@@ -74,6 +74,7 @@ class _Estimation:
     def run(self, enrollments: Path) -> list[Estimated]:
         self.frames.enroll(str(enrollments))
         rows = self._load()
+        self._taken()  # what cannot be translated is said again where it is wanted
         covariates = self._covariates(rows)
         groups: dict[tuple[AnalysisBasis, Period], list[Partition]] = defaultdict(list)
         for output, action in self.actions.items():

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from sonde.errors import DataError
+from sonde.errors import ConfigError, DataError
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis, DataSource, ExposureSignal, Metric
 from sonde.plan.windows import DueWindow
@@ -98,9 +98,8 @@ class Frames:
     def _needed(self, read: str, source: DataSource, metrics: Iterable[Metric]) -> list[str]:
         """The columns whose names occur in what is asked: never too few."""
         words: set[str] = set()
-        for metric in metrics:
-            assert metric.select_expression is not None
-            words |= _words(expression(metric.select_expression))
+        for sql in self._translated(metrics).values():
+            words |= _words(sql)
         if (recorded := recorded_branch(source.experiments_column, "")) is not None:
             words |= _words(expression(recorded))
         found = self._session.columns(f"{read} AS ds")
@@ -135,8 +134,7 @@ class Frames:
             WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due
         ]
         name = self._name("units")
-        kept = {m.name: expression(str(m.select_expression)) for m in metrics}
-        kept |= checks or {}
+        kept = self._translated(metrics) | dict(checks or {})
         try:
             self._fill(name, units(enrollments, rows, kept, windows, anchor))
         except DataError:
@@ -147,6 +145,16 @@ class Frames:
             f"{units('windows', rows, kept, windows, anchor)};",
         ]
         return name
+
+    def _translated(self, metrics: Iterable[Metric]) -> dict[str, str]:
+        """The metrics in DuckDB SQL; one that cannot be translated is left out and reported."""
+        found = {}
+        for metric in metrics:
+            try:
+                found[metric.name] = expression(str(metric.select_expression))
+            except ConfigError as error:
+                self.problems.append(Problem.of(error, metric=metric.name))
+        return found
 
     def _working(
         self,

@@ -69,10 +69,16 @@ class Sources:
     def __init__(self, root: Path, locations: Mapping[str, str] | None = None) -> None:
         self.root = root
         self.locations = dict(locations or {})
-        self._found: dict[TableName, SourceTable] = {}
+        self._found: dict[TableName, SourceTable | None] = {}
 
     def find(self, name: TableName) -> SourceTable:
         """The table, looked up once. Raises DataError naming the places looked at."""
+        if (table := self.get(name)) is None:
+            raise self._absent(name)
+        return table
+
+    def get(self, name: TableName) -> SourceTable | None:
+        """The table, looked up once; None when it is nowhere."""
         if name not in self._found:
             self._found[name] = self._look(name)
         return self._found[name]
@@ -81,15 +87,14 @@ class Sources:
         """The places outside the root that tables are read from."""
         return [_fixed_part(self.root / location) for location in self.locations.values()]
 
-    def _look(self, name: TableName) -> SourceTable:
-        places = self._places(name)
-        for place in places:
-            if (table := _open(relation_name(name), place)) is not None:
-                return table
-        full = ".".join(part for part in (name.project, name.dataset, name.table) if part)
-        looked = " or ".join(str(p) for p in places)
-        raise DataError(
-            f"table {full} is not there: looked for {looked} (a Delta table, a folder of Parquet "
+    def _look(self, name: TableName) -> SourceTable | None:
+        opened = (_open(relation_name(name), place) for place in self._places(name))
+        return next((table for table in opened if table is not None), None)
+
+    def _absent(self, name: TableName) -> DataError:
+        looked = " or ".join(str(place) for place in self._places(name))
+        return DataError(
+            f"table {name} is not there: looked for {looked} (a Delta table, a folder of Parquet "
             f"files, or one Parquet or CSV file)"
             + did_you_mean(f"{name.dataset}.{name.table}", self._known())
             + "; put it there, or name its place under [tables] in sonde.toml"
