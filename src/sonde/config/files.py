@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 
 from sonde.config.document import Document, Finding
 from sonde.config.merge import merge
@@ -117,13 +117,18 @@ def joined(declared: Iterable[Declared]) -> Declared:
 
 def loads(snapshot: Snapshot) -> bool:
     """Whether every file is TOML and means something."""
-    for file in Files((snapshot,)).all:
-        try:
-            if any(file.declared.refused):
-                return False
-        except ConfigError:
-            return False
-    return True
+    files = Files((snapshot,)).all
+    return all(_is_sound(file.purpose, file.snapshot.files[file.path]) for file in files)
+
+
+@lru_cache(maxsize=4096)
+def _is_sound(purpose: str, content: bytes) -> bool:
+    """Whether a file means something; commits that follow each other share most files."""
+    snapshot = Snapshot("", {"": content})
+    try:
+        return not any(File(snapshot, "", purpose, "", None, "").declared.refused)
+    except ConfigError:
+        return False
 
 
 def _file(snapshot: Snapshot, path: str) -> File:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +96,18 @@ def enclosing(folder: Path) -> tuple[Git, str] | None:
 
 def clone(url: str, branch: str | None = None) -> Git:
     """A bare copy of a repository's branch in a temporary folder, which goes when this does."""
-    keep = tempfile.TemporaryDirectory(prefix="sonde-config-")
+    keep = _TemporaryFolder()
     only = ("--branch", branch) if branch else ()
-    _git("clone", "--quiet", "--bare", "--single-branch", *only, "--", url, keep.name)
-    return Git(Path(keep.name), is_bare=True, keep=keep)
+    _git("clone", "--quiet", "--bare", "--single-branch", *only, "--", url, str(keep.path))
+    return Git(keep.path, is_bare=True, keep=keep)
+
+
+class _TemporaryFolder:
+    """A folder that goes when this object goes."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="sonde-config-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class _GitFailed(BackendError):
@@ -121,5 +131,6 @@ def _git(*arguments: str, given: bytes = b"") -> bytes:
     except FileNotFoundError as error:
         raise _GitAbsent("git is needed to read the history of configuration files") from error
     if done.returncode != 0:
-        raise _GitFailed(f"git {arguments[-1]}: {done.stderr.decode(errors='replace').strip()}")
+        what = arguments[2] if arguments[0] == "-C" else arguments[0]
+        raise _GitFailed(f"git {what}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout

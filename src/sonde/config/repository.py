@@ -112,6 +112,7 @@ class Commits:
     tip: str
     prefix: str
     name: str
+    _contents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def current(self) -> Snapshot:
         """The files of the tip."""
@@ -145,8 +146,9 @@ class Commits:
             for path, blob in self.git.files(commit, self.prefix).items()
         }
         wanted = {p: b for p, b in paths.items() if _WANTED.fullmatch(p) and p not in _NOT_OURS}
-        contents = self.git.contents(wanted.values())
-        files = {path: contents[blob] for path, blob in sorted(wanted.items())}
+        new = set(wanted.values()) - self._contents.keys()  # commits share most of their files
+        self._contents.update(self.git.contents(new))
+        files = {path: self._contents[blob] for path, blob in sorted(wanted.items())}
         return Snapshot(self.name, files, commit, lambda path: self.change(commit, path))
 
     def change(self, commit: str, path: str) -> Change | None:
