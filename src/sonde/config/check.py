@@ -160,7 +160,7 @@ class _Checker:
     def _definitions(self, file: File) -> list[ConfigError]:
         """Each shared declaration, looked up and filled in as an experiment would."""
         scope = self.configuration.scope(self._dummy(file.name))
-        fragments = fragments_of_scope(scope, file.declared.spec)
+        fragments = list(fragments_of_scope(scope, file.declared.spec))
         here = [error for error in scope.warnings if _is_in(error, file)]
         return [*scope.errors, *here, *self._sql(fragments, file)]
 

@@ -33,6 +33,7 @@ class Templates:
             autoescape=False, undefined=jinja2.StrictUndefined
         )
         self._templates: dict[str, jinja2.Template] = {}
+        self._macros = tuple(macros)
         for name, definition in macros.items():
             self._environment.globals[name] = _macro(definition)
 
@@ -71,7 +72,7 @@ class Templates:
         attribute, variable = found.groups()
         if variable:
             return f'"{variable}" is not known here' + did_you_mean(
-                variable, {*names, *self._environment.globals}
+                variable, {*names, *self._macros}
             )
         known = {
             key
