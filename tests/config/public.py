@@ -59,7 +59,7 @@ class PublicParser:
         everything = self.collection
         return ConfigCollection(
             outcomes=copy.deepcopy([o for o in everything.outcomes if o.platform == app]),
-            defaults=copy.deepcopy(everything.defaults),
+            defaults=copy.deepcopy([d for d in everything.defaults if d.slug in (app, "v6")]),
             definitions=copy.deepcopy([d for d in everything.definitions if d.platform == app]),
             functions=everything.functions,
         )

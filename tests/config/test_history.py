@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from sonde.config import Change, Configuration
+from sonde.config import Change, Configuration, Revision
 from sonde.errors import BackendError, ConfigError
 
 from .history import at, git, make_history
@@ -113,6 +113,16 @@ def test_the_outcome_of_a_past_day(tmp_path):
     assert (then.metrics, then.commit_hash) == (("dns_lookup_time",), commits[0])
     assert now.metrics == ("dns_lookup_time", "time_to_response_start_ms")
     assert now.commit_hash == commits[2]
+
+
+def test_what_each_repository_was_read_at(garden, write):
+    folder, commits = garden
+    plain = write({"plain/x.toml": ""}) / "plain"
+    then = Configuration.load([folder, plain]).as_of(at(1.5))
+    assert then.revisions == (
+        Revision(str(folder), commits[1], at(1)),
+        Revision(str(plain), None, None),
+    )
 
 
 def test_when_an_experiments_file_last_changed(garden):

@@ -71,6 +71,11 @@ def own() -> Both:
     return Both(TREE)
 
 
+@pytest.fixture(scope="module")
+def real(shared) -> Both:
+    return Both(shared("data/metric-hub"))
+
+
 def test_experiments_of_the_own_tree(own):
     experiments = own.experiments(own.public.slugs)
     assert len(experiments) == len(own.public.slugs) == 7
@@ -106,25 +111,23 @@ def test_the_own_tree_says_something(own):
 @pytest.mark.parametrize(
     ("every", "least"), [(10, 25), pytest.param(1, 250, marks=pytest.mark.slow)]
 )
-def test_real_experiments(shared, every, least):
-    both = Both(shared("data/metric-hub"))
-    experiments = both.experiments(both.public.slugs[::every])
+def test_real_experiments(real, every, least):
+    experiments = real.experiments(real.public.slugs[::every])
     assert len(experiments) > least
-    differing = {record.slug: both.differences(record, theirs) for record, theirs in experiments}
+    differing = {record.slug: real.differences(record, theirs) for record, theirs in experiments}
     assert {slug: found for slug, found in differing.items() if found} == {}
 
 
-def test_real_defaults_and_outcomes(shared):
-    both = Both(shared("data/metric-hub"))
-    records = [dummy_record("no-file", app) for app in APPS] + both.outcomes()
+def test_real_defaults_and_outcomes(real):
+    records = [dummy_record("no-file", app) for app in APPS] + real.outcomes()
     assert len(records) > 40
     for record in records:
-        theirs = both.asked(record)
+        theirs = real.asked(record)
         if theirs is None:
             with pytest.raises(ConfigError):
-                both.ours.resolve(record)
+                real.ours.resolve(record)
         else:
-            assert both.differences(record, theirs) == [], record.outcomes
+            assert real.differences(record, theirs) == [], record.outcomes
 
 
 def test_the_public_parsers_own_test_data(shared):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sonde.config.check import validate
-from sonde.config.configuration import Configuration
+from sonde.config.configuration import Configuration, Revision
 from sonde.config.document import Origin
 from sonde.config.experiments import Experiments, load_experiments, parse_record, parse_records
 from sonde.config.platforms import PLATFORMS, Platform
@@ -21,6 +21,7 @@ __all__ = [
     "Origin",
     "Platform",
     "Resolved",
+    "Revision",
     "load_experiments",
     "parse_record",
     "parse_records",

@@ -30,6 +30,15 @@ from sonde.experiment import ExperimentRecord
 
 
 @dataclass(frozen=True)
+class Revision:
+    """A repository, the commit it was read at, and when that was made; None outside git."""
+
+    repository: str
+    commit: str | None
+    committed: datetime | None
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Repositories of metric-hub's kind at one time. Later repositories are on top.
 
@@ -72,6 +81,11 @@ class Configuration:
     def commits(self) -> tuple[str | None, ...]:
         """The commit each repository was read at; None outside git."""
         return tuple(snapshot.commit for snapshot in self.snapshots)
+
+    @property
+    def revisions(self) -> tuple[Revision, ...]:
+        """What each repository was read at."""
+        return tuple(Revision(each.name, each.commit, each.committed) for each in self.snapshots)
 
     @cached_property
     def files(self) -> Files:

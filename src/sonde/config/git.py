@@ -41,6 +41,10 @@ class Git:
         listed = self._run("rev-list", "--timestamp", tip, "--").decode().splitlines()
         return [(commit, int(time)) for time, commit in (line.split() for line in listed)]
 
+    def commit_time(self, commit: str) -> int:
+        """The committer time of a commit, in unix seconds."""
+        return int(self._run("show", "--no-patch", "--format=%ct", commit))
+
     def files(self, commit: str, prefix: str) -> dict[str, str]:
         """The blobs under a folder (`""`, or ending in `/`), by path from the top."""
         arguments = ("--full-tree", "-r", "-z", commit, "--", *([prefix] if prefix else []))

@@ -39,13 +39,26 @@ class Snapshot:
     """The configuration files of a repository at one time.
 
     name: what the repository is called in places. files: content by path within the repository.
-    commit: None outside git.
+    commit and history: None outside git.
     """
 
     name: str
     files: Mapping[str, bytes]
     commit: str | None = None
-    last_change: Callable[[str], Change | None] = field(default=lambda _path: None, repr=False)
+    history: Commits | None = field(default=None, repr=False)
+
+    @property
+    def committed(self) -> datetime | None:
+        """When the commit was made."""
+        if self.commit is None or self.history is None:
+            return None
+        return datetime.fromtimestamp(self.history.git.commit_time(self.commit), UTC)
+
+    def last_change(self, path: str) -> Change | None:
+        """The last commit up to this one that changed a file."""
+        if self.commit is None or self.history is None:
+            return None
+        return self.history.change(self.commit, path)
 
 
 class Repository(Protocol):
@@ -95,7 +108,7 @@ class Folder:
         if self.git is None or (commit := self.git.head()) is None:
             return Snapshot(str(self.path), wanted)
         history = Commits(self.git, commit, self.prefix, str(self.path))
-        return Snapshot(str(self.path), wanted, commit, lambda path: history.change(commit, path))
+        return Snapshot(str(self.path), wanted, commit, history)
 
     def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
         """From the history; without one, the files as they are."""
@@ -149,7 +162,7 @@ class Commits:
         new = set(wanted.values()) - self._contents.keys()  # commits share most of their files
         self._contents.update(self.git.contents(new))
         files = {path: self._contents[blob] for path, blob in sorted(wanted.items())}
-        return Snapshot(self.name, files, commit, lambda path: self.change(commit, path))
+        return Snapshot(self.name, files, commit, self)
 
     def change(self, commit: str, path: str) -> Change | None:
         """The last commit up to `commit` that changed a file."""
