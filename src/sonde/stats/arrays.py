@@ -103,5 +103,4 @@ def _grid_mean(need: GridMeanOf, units: Units) -> float:
         clipped[branch][~np.isnan(of[need.given].astype(np.float64))]
         for branch, of in units.items()
     ]
-    counts = ValueCounts.of(np.concatenate(kept))
-    return counts.grid_mean() if counts.n else math.nan
+    return ValueCounts.of(np.concatenate(kept)).grid_mean()

@@ -275,8 +275,9 @@ def posterior(branch: str, moments: Moments | None) -> Beta | Failure:
     second, third, fourth = (own.central_sum(power) for power in (2, 3, 4))
     # The sum of (x (x - 1))^2, which is 0 only if every x is 0 or 1.
     slope, product = 2 * mean - 1, mean * (mean - 1)
-    strangeness = fourth + 2 * slope * third + (slope**2 + 2 * product) * second + n * product**2
-    if strangeness > 1e-9 * max(1.0, n * 1e-3):
+    square = slope * slope + 2 * product
+    strangeness = fourth + 2 * slope * third + square * second + n * product * product
+    if not strangeness <= 1e-9 * max(1.0, n * 1e-3):
         return Failure(Reason.NOT_ZERO_OR_ONE, f'branch "{branch}" has values other than 0 and 1')
     successes = round(n * mean)
     return Beta(successes, n - successes)

@@ -10,7 +10,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sonde.stats.counts import Floats, Integers, ValueCounts
-from sonde.stats.estimate import Failure, Outcome, Reason, comparison_rows, individual_rows
+from sonde.stats.estimate import (
+    Failure,
+    Outcome,
+    Reason,
+    attempt,
+    comparison_rows,
+    individual_rows,
+)
 from sonde.stats.laws import Law
 from sonde.stats.moments import Moments
 from sonde.stats.needs import Clip, Columns, CountsOf, MomentsOf, Need, Scope, Summaries
@@ -140,7 +147,7 @@ class BootstrapMean:
         counts = summaries.counts.get(CountsOf(columns.value), {})
         every = dict.fromkeys((*branches, *references))
         means = Resampling(
-            {each: self._mean(each, moments, counts, rng) for each in every},
+            {each: attempt(self._mean, each, moments, counts, rng) for each in every},
             self.confidence_interval,
         )
         yield from individual_rows(branches, means.individual, self.confidence_interval)

@@ -148,8 +148,15 @@ class ValueCounts:
         return Moments.of_counts(self.values, counts=self.counts, order=order, nulls=self.nulls)
 
     def grid_mean(self, size: int = 10_000) -> float:
-        """The mean of the quantiles at 0, 1 / size, .. (size - 1) / size."""
-        return math.fsum(self.quantiles(np.arange(size) / size)) / size
+        """The mean of the quantiles at 0, 1 / size, .. (size - 1) / size, infinities left out.
+
+        NaN without finite values.
+        """
+        finite = np.isfinite(self.values)
+        if not finite.any():
+            return math.nan
+        kept = ValueCounts(self.values[finite], self.counts[finite])
+        return math.fsum(kept.quantiles(np.arange(size) / size)) / size
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,9 @@ import enum
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
+
+import numpy as np
 
 
 class Comparison(enum.StrEnum):
@@ -98,6 +100,18 @@ class Comparable(Protocol):
         """Branch divided by reference, minus 1."""
 
 
+T = TypeVar("T")
+
+
+def attempt(compute: Callable[..., T], *about: object) -> T | Failure:
+    """What is computed, or the reason that its numbers left the range of floats."""
+    with np.errstate(all="ignore"):
+        try:
+            return compute(*about)
+        except ArithmeticError:
+            return Failure(Reason.NOT_FINITE, "numbers are too large, or too near 0, to compute")
+
+
 def individual_rows(
     branches: Sequence[str],
     individual: Callable[[str], Measured],
@@ -106,7 +120,7 @@ def individual_rows(
 ) -> Iterator[Outcome]:
     """One outcome per branch."""
     for branch in branches:
-        yield outcome(individual(branch), branch, parameter=parameter, ci_width=ci_width)
+        yield outcome(attempt(individual, branch), branch, parameter=parameter, ci_width=ci_width)
 
 
 def comparison_rows(
@@ -122,7 +136,7 @@ def comparison_rows(
             if branch == reference:
                 continue
             yield outcome(
-                comparable.difference(branch, reference),
+                attempt(comparable.difference, branch, reference),
                 branch,
                 comparison=Comparison.DIFFERENCE,
                 reference=reference,
@@ -130,7 +144,7 @@ def comparison_rows(
                 ci_width=ci_width,
             )
             yield outcome(
-                comparable.relative_uplift(branch, reference),
+                attempt(comparable.relative_uplift, branch, reference),
                 branch,
                 comparison=Comparison.RELATIVE_UPLIFT,
                 reference=reference,

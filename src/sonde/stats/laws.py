@@ -43,12 +43,14 @@ class Law:
     @property
     def skewness(self) -> float:
         """The standardised third cumulant; 0 of a constant."""
-        return self.third / self.variance**1.5 if self.variance > 0 else 0.0
+        scale = self.variance**1.5
+        return self.third / scale if scale > 0 else 0.0
 
     @property
     def kurtosis(self) -> float:
         """The standardised fourth cumulant (excess kurtosis); 0 of a constant."""
-        return self.fourth / self.variance**2 if self.variance > 0 else 0.0
+        scale = self.variance**2
+        return self.fourth / scale if scale > 0 else 0.0
 
     @property
     def is_odd(self) -> bool:
@@ -58,7 +60,8 @@ class Law:
     @property
     def is_far_from_zero(self) -> bool:
         """Whether a ratio to this has a law by cumulants."""
-        return not self.is_odd and float(self.at(-_FAR) * self.at(_FAR)) > 0
+        low, high = self.at(-_FAR), self.at(_FAR)
+        return not self.is_odd and bool(low > 0 or high < 0)
 
     def quantile(self, probability: float) -> float:
         """The value below which this share lies.

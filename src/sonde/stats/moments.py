@@ -60,21 +60,30 @@ def _expand(
 
 
 def _moved(n: int, sums: Sequence[float], move: Sequence[float], order: int) -> list[float]:
-    """Sums about a centre that lies `move` below the present one.
+    """Sums about a centre that lies `move` below the present one; NaN where they overflow.
 
-    Each part is added up exactly (Pébay 2008 gives the pairwise case of the same formula).
+    Each is added up exactly (Pébay 2008 gives the pairwise case of the same formula).
     """
     if not any(move):
         return list(sums)
-    return [
-        math.fsum(
-            coefficient
-            * (n if place < 0 else sums[place])
-            * math.prod(step**power for step, power in zip(move, powers, strict=True) if power)
-            for place, coefficient, powers in terms
-        )
-        for terms in _terms(len(move), order)
-    ]
+    try:
+        return [_moved_sum(terms, n, sums, move) for terms in _terms(len(move), order)]
+    except OverflowError:
+        return [math.nan] * len(sums)
+
+
+def _moved_sum(
+    terms: Sequence[tuple[int, float, Exponents]],
+    n: int,
+    sums: Sequence[float],
+    move: Sequence[float],
+) -> float:
+    return math.fsum(
+        coefficient
+        * (n if place < 0 else sums[place])
+        * math.prod(step**power for step, power in zip(move, powers, strict=True) if power)
+        for place, coefficient, powers in terms
+    )
 
 
 @dataclass(frozen=True)
@@ -231,8 +240,8 @@ def _settled(
     for column, square in enumerate(_squares(columns)):
         if square >= len(about_mean):
             return ()
-        mean = means[column]
-        noise = max(_NOISE * about_shift[square], n * (_CONSTANT * mean) ** 2)
+        spread = _CONSTANT * means[column]
+        noise = max(_NOISE * about_shift[square], n * (spread * spread))
         if not about_mean[square] > noise:
             constant.add(column)
     return tuple(

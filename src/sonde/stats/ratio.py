@@ -10,7 +10,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sonde.stats.counts import Floats, Integers, PairCounts
-from sonde.stats.estimate import Failure, Outcome, Reason, comparison_rows, individual_rows
+from sonde.stats.estimate import (
+    Failure,
+    Outcome,
+    Reason,
+    attempt,
+    comparison_rows,
+    individual_rows,
+)
 from sonde.stats.laws import Law, law_of, normal_nodes, root
 from sonde.stats.moments import Moments
 from sonde.stats.needs import Clip, Columns, MomentsOf, Need, PairCountsOf, Scope, Summaries
@@ -232,7 +239,7 @@ class PopulationRatio:
         """The ratios, then the comparisons."""
         every = dict.fromkeys((*branches, *references))
         ratios = Resampling(
-            {branch: self._ratio(branch, summaries, rng) for branch in every},
+            {branch: attempt(self._ratio, branch, summaries, rng) for branch in every},
             self.confidence_interval,
         )
         yield from individual_rows(branches, ratios.individual, self.confidence_interval)
