@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sonde.config import Configuration, Resolved
 from sonde.experiment import Experiment, ExperimentRecord
@@ -31,6 +32,10 @@ bigger_is_better = true
 [data_sources.daily]
 from_expression = "garden.daily"
 """
+
+
+settings.register_profile("no deadline", deadline=None)  # machines are shared
+settings.load_profile("no deadline")
 
 
 def by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:

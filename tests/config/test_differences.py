@@ -3,7 +3,9 @@
 docs/compatibility.md lists these by the names of the tests.
 """
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cattrs.errors import ClassValidationError
@@ -16,6 +18,7 @@ from sonde.window import Period
 from .conftest import DEFINITIONS, MEAN, RECORD
 from .public import PublicParser, plain
 
+REPOSITORY = Path(__file__).parents[2]
 DEFAULTS = "jetstream/defaults/firefox_desktop.toml"
 OWN = "jetstream/bloom.toml"
 OUTCOME = "jetstream/outcomes/firefox_desktop/beds.toml"
@@ -385,3 +388,12 @@ def test_metrics_come_in_the_order_of_the_lists(both):
     ours = [each.name for each in configuration.resolve(RECORD).experiment.metrics[Period.WEEK]]
     assert ours == ["b", "hours"]
     assert [name for name, _ in public.resolve(RECORD)["metrics"]["week"]] == ["hours", "b"]
+
+
+def test_every_difference_is_in_the_documentation():
+    page = (REPOSITORY / "docs" / "compatibility.md").read_text()
+    section = page.split("## Configuration\n")[1].split("\n## ")[0]
+    listed = re.findall(r"`(test_\w+)` \|", section)
+    here = [name for name in globals() if name.startswith("test_")]
+    assert listed == here[: len(listed)]
+    assert here[len(listed) :] == ["test_every_difference_is_in_the_documentation"]

@@ -165,6 +165,20 @@ def test_what_templates_can_ask(resolve, attribute, text):
     assert resolve(own).experiment.enrollment_query == text
 
 
+def test_a_data_source_can_contain_the_enrollment_query(resolve):
+    own = """[experiment]
+enrollment_query = "SELECT '{{experiment.slug}}'"
+segments = ["s"]
+[segments.s]
+data_source = "d"
+select_expression = "x"
+[segments.data_sources.d]
+from_expression = "({{experiment.enrollment_query}})"
+"""
+    (segment,) = resolve(own).experiment.segments
+    assert segment.data_source.from_expression == "(SELECT 'bloom')"
+
+
 def test_a_date_that_is_not_there(resolve):
     own = '[experiment]\nenrollment_query = "{{experiment.end_date_str}}"'
     with pytest.raises(ConfigError, match="the experiment has no end date"):

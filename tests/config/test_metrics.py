@@ -85,6 +85,14 @@ def test_a_brace_that_is_not_doubled_is_kept_and_said(resolve):
     ]
 
 
+def test_keys_of_tables_are_read_in_any_case(resolve):
+    own = '[metrics]\nweekly = ["m"]\n[metrics.m]\ndata_souRce = "daily"\nSELECT_expression = "1"\n'
+    resolved = resolve(own + "statistics = { sum = {} }")
+    (metric,) = resolved.experiment.metrics[Period.WEEK]
+    assert (metric.select_expression, metric.data_source.name) == ("1", "daily")
+    assert resolved.origins["metrics.week.m.data_source"].line == 4
+
+
 def test_pre_treatments(of_tree):
     week = by_name(of_tree("no-file").metrics[Period.WEEK])
     (mean,) = week["flowers_picked"].statistics

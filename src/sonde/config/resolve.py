@@ -17,7 +17,12 @@ from sonde.config.sources import exposure_signal, segment
 from sonde.config.spec import Declared, Spec
 from sonde.config.statistics import Catalogue
 from sonde.config.template import Templates
-from sonde.config.view import BeforeEnrollmentQuery, RandomizationUnit, enrollment_days
+from sonde.config.view import (
+    BeforeEnrollmentQuery,
+    ExperimentView,
+    RandomizationUnit,
+    enrollment_days,
+)
 from sonde.errors import ConfigError, ConfigErrors, did_you_mean
 from sonde.experiment import (
     EnrollmentsQueryType,
@@ -106,7 +111,7 @@ def experiment_scope(
         spec=spec,
         shared=around.shared,
         templates=around.templates,
-        view=BeforeEnrollmentQuery(record, overrides(spec.experiment), around.now),
+        view=ExperimentView(record, overrides(spec.experiment), around.now),
         catalogue=around.catalogue,
         outcomes_with=around.outcomes_with,
     )
@@ -139,6 +144,7 @@ def _experiment(
     table = scope.spec.experiment
     _fill_view(scope, record)
     _fill_parameters(scope)
+    scope.view.enrollment_query = _enrollment_query(scope)
     resolver = MetricResolver(scope)
     for key, setting in table.items():
         scope.trace[key] = setting
@@ -151,7 +157,7 @@ def _experiment(
         metrics={period: resolver.listed(period) for period in Period},
         segments=_segments(record, scope),
         exposure_signal=_exposure_signal(scope),
-        enrollment_query=_enrollment_query(scope),
+        enrollment_query=scope.view.enrollment_query,
         overrides=said,
         outcomes=tuple(_outcome(outcome) for outcome in outcomes),
         sample_size=value(table, "sample_size"),
@@ -226,7 +232,7 @@ def _enrollment_query(scope: Scope) -> str | None:
     written = scope.spec.experiment.get("enrollment_query")
     if written is not None:
         with scope.collecting():
-            return scope.render(written, experiment=scope.view)
+            return scope.render(written, experiment=BeforeEnrollmentQuery(scope.view))
     return None
 
 

@@ -47,7 +47,9 @@ class Templates:
             raise ValueError(f"not a valid template: {error.message}") from error
         except jinja2.TemplateError as error:
             raise ValueError(self._explained(str(error), names)) from error
-        except (TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+        except ValueError:
+            raise
+        except Exception as error:  # what a template calls may raise anything
             raise ValueError(f"template failed: {error}") from error
 
     def _compiled(self, template: str) -> jinja2.Template:

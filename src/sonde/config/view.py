@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from sonde.experiment import Branch, EnrollmentsQueryType, ExperimentRecord, Overrides, Status
@@ -61,6 +61,7 @@ class ExperimentView:
         self.is_private = False
         self.dataset_id: str | None = None
         self.sample_size: int | None = None
+        self.enrollment_query: str | None = None
         self.analysis_unit = AnalysisUnit.CLIENT
         self.enrollments_query_type: EnrollmentsQueryType | None = None
 
@@ -106,8 +107,17 @@ class ExperimentView:
         return last.isoformat()
 
 
-class BeforeEnrollmentQuery(ExperimentView):
+class BeforeEnrollmentQuery:
     """What the enrollment query itself can ask: all but the enrollment query."""
+
+    def __init__(self, view: ExperimentView) -> None:
+        self._view = view
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._view, name)
+
+    def __dir__(self) -> Iterable[str]:
+        return dir(self._view)
 
     @property
     def enrollment_query(self) -> str:
