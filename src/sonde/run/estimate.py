@@ -164,7 +164,7 @@ class _Estimation:
         signal = None
         if basis is AnalysisBasis.EXPOSURES and self.experiment.exposure_signal is not None:
             signal = self.frames.signal(self.tables, self.experiment.exposure_signal, due)
-        enrolled = self.frames.windows(basis, due, signal)
+        enrolled = self.frames.windows(basis, due, self._metrics(actions), signal)
         anchor = basis if signal is None else AnalysisBasis.ENROLLMENTS
         made = []
         for name, table in rows.items():
@@ -174,7 +174,6 @@ class _Estimation:
             if own:
                 made.append(self.frames.units(enrolled, table, own, due, anchor))
         frame, columns = self.frames.frame(enrolled, made, covariates)
-        self.frames.drop(enrolled, *made)
         failed = self._taken()
         statements, self.frames.statements = self.frames.statements, []
         by_index = {self.actions[output].due.index: output for output in outputs}
@@ -182,7 +181,7 @@ class _Estimation:
             self.done[output].problems += failed
             self.done[output].query = "\n".join(dict.fromkeys(statements))
         self._score(basis, period, frame, columns, by_index)
-        self.frames.drop(frame)
+        self.frames.drop(frame, enrolled, *made)
 
     def _score(
         self,

@@ -22,7 +22,6 @@ from sonde.sql.text import date_literal, identifier, quoted
 from sonde.sql.units import (
     ENROLLED,
     WindowRow,
-    recorded_branch,
     rows_of,
     units,
     windowed_enrollments,
@@ -32,6 +31,7 @@ from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
 from sonde.window import Period, Window
 
+_KEYS = frozenset({"__u", "__n", "branch"})
 _WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*')
 _NUMBERS = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "FLOAT", "UTINYINT",
             "USMALLINT", "UINTEGER", "UBIGINT"}  # fmt: skip
@@ -56,6 +56,7 @@ class Frames:
         self.problems: list[Problem] = []
         self.statements: list[str] = []
         self._rows_text: dict[str, str] = {}
+        self._views: set[str] = set()
         self._made = 0
 
     def enroll(self, file: str) -> None:
@@ -79,41 +80,74 @@ class Frames:
                 bounds = days if separable(text) else (None, days[1])
                 self._session.attach(sources.find(name), *bounds)
 
-    def load(self, source: DataSource, metrics: Iterable[Metric], days: tuple[date, date]) -> str:
-        """Keep the source's rows of enrolled units within `days`; the name of their table."""
-        name = f"rows_{source.name}"
+    def load(
+        self,
+        source: DataSource,
+        metrics: Iterable[Metric],
+        days: tuple[date, date],
+        further: Iterable[str] = (),
+    ) -> str:
+        """Keep the source's rows of enrolled units within `days`; the name of their table.
+
+        further: columns as SQL, beside those that the metrics name.
+        """
+        name = identifier(f"rows_{source.name}")
         read = relation(self._expression(source))
-        columns = self._needed(read.sql, source, metrics)
+        columns = [*self._needed(read.sql, metrics), *further]
         unit, slug = source.unit_column(self._experiment.analysis_unit), self._experiment.slug
         text = rows_of(read.sql, source, unit, slug, columns, ("$first_day", "$last_day"))
         first, last = map(date_literal, days)
         exact = text.replace("$first_day", first).replace("$last_day", last)
-        self._session.execute(f"CREATE TEMP TABLE {identifier(name)} AS\n{exact}")
-        self._rows_text[identifier(name)] = text
-        return identifier(name)
+        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{exact}")
+        self._rows_text[name] = text
+        return name
 
     def _expression(self, source: DataSource) -> str:
         return in_dataset(self._experiment, source.from_expression, source)
 
-    def _needed(self, read: str, source: DataSource, metrics: Iterable[Metric]) -> list[str]:
+    def _needed(self, read: str, metrics: Iterable[Metric]) -> list[str]:
         """The columns whose names occur in what is asked: never too few."""
-        words: set[str] = set()
-        for sql in self._translated(metrics).values():
-            words |= _words(sql)
-        if (recorded := recorded_branch(source.experiments_column, "")) is not None:
-            words |= _words(expression(recorded))
+        words = self._names(metrics)
         found = self._session.columns(f"{read} AS ds")
-        return [column for column in found if column.lower() in words]
+        return [f"ds.{identifier(column)}" for column in found if column.lower() in words]
+
+    def _names(self, metrics: Iterable[Metric]) -> set[str]:
+        return {word for sql in self._translated(metrics).values() for word in _words(sql)}
 
     def windows(
+        self,
+        basis: AnalysisBasis,
+        due: Sequence[DueWindow],
+        metrics: Iterable[Metric],
+        signal: str | None = None,
+    ) -> str:
+        """Make the table of each unit in each of its windows; its name.
+
+        It has the columns of the enrollments that the metrics name.
+        """
+        names = self._names(metrics)
+        known = [*self._session.columns(ENROLLED), "analysis_window_start", "analysis_window_end"]
+        columns = [c for c in known if c.lower() in names and c not in _KEYS]
+        return self._windows(basis, due, columns, signal)
+
+    def whole_windows(
         self, basis: AnalysisBasis, due: Sequence[DueWindow], signal: str | None = None
     ) -> str:
-        """Make the table of each unit in each of its windows; its name."""
+        """The same, with all columns of the enrollments."""
+        known = [*self._session.columns(ENROLLED), "analysis_window_start", "analysis_window_end"]
+        return self._windows(basis, due, [c for c in known if c not in _KEYS], signal)
+
+    def _windows(
+        self,
+        basis: AnalysisBasis,
+        due: Sequence[DueWindow],
+        columns: Sequence[str],
+        signal: str | None,
+    ) -> str:
         rows = [WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due]
         name = self._name("windows")
-        self._session.execute(
-            f"CREATE TEMP TABLE {name} AS\n{windowed_enrollments(basis, rows, signal)}"
-        )
+        text = windowed_enrollments(basis, rows, columns, signal)
+        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{text}")
         return name
 
     def units(
@@ -180,7 +214,7 @@ class Frames:
         described = self._session.rows(f"DESCRIBE {text}")
         casts = []
         for column, kind, *_ in described:
-            if column in {"__u", "__n", "branch"}:
+            if column in _KEYS:
                 casts.append(identifier(column))
             elif (target := _target(kind)) is not None:
                 casts.append(f"CAST({identifier(column)} AS {target}) AS {identifier(column)}")
@@ -235,7 +269,7 @@ GROUP BY en.__u, w.__n"""
         tables = []
         for period, metrics in wanted.items():
             due = _before(period)
-            enrolled = self.windows(AnalysisBasis.ENROLLMENTS, [due])
+            enrolled = self.windows(AnalysisBasis.ENROLLMENTS, [due], metrics)
             for source, group in _by_own_source(metrics).items():
                 made = self.units(enrolled, rows[source], group, [due], AnalysisBasis.ENROLLMENTS)
                 tables.append((period, made))
@@ -248,7 +282,7 @@ GROUP BY en.__u, w.__n"""
             columns += [
                 f"t{i}.{identifier(c)} AS {identifier(f'c:{period.value}:{c}')}"
                 for c in self._session.columns(made)
-                if c not in {"__u", "__n", "branch"}
+                if c not in _KEYS
             ]
         self._session.execute(
             f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
@@ -263,35 +297,44 @@ GROUP BY en.__u, w.__n"""
 
         Columns: __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`.
         """
-        columns = ["e.__n", "e.branch"]
-        columns += [
-            f"e.{identifier(s.name)} AS {identifier('s:' + s.name)}"
-            for s in self._experiment.segments
-        ]
+        base, *others = made or [enrollments]
+        columns = ["t.__n", "t.branch", *self._metric_columns("t", base)]
         joins = ""
-        for i, table in enumerate(made):
-            joins += f"\nJOIN {table} AS t{i} ON t{i}.__u = e.__u AND t{i}.__n = e.__n"
+        if self._experiment.segments:
+            joins += f"\nJOIN {ENROLLED} AS en ON en.__u = t.__u"
             columns += [
-                f"t{i}.{identifier(c)} AS {identifier('m:' + c)}"
-                for c in self._session.columns(table)
-                if c not in {"__u", "__n", "branch"}
+                f"en.{identifier(s.name)} AS {identifier('s:' + s.name)}"
+                for s in self._experiment.segments
             ]
+        for i, table in enumerate(others):
+            joins += f"\nJOIN {table} AS t{i} ON t{i}.__u = t.__u AND t{i}.__n = t.__n"
+            columns += self._metric_columns(f"t{i}", table)
         if covariates is not None:
-            joins += f"\nLEFT JOIN {covariates} AS c ON c.__u = e.__u"
+            joins += f"\nJOIN {covariates} AS c ON c.__u = t.__u"
             columns += [
                 f"c.{identifier(c)}" for c in self._session.columns(covariates) if c != "__u"
             ]
         name = self._name("frame")
+        # A view when there is nothing to join: the units are stored once already.
+        kind = "TABLE" if joins else "VIEW"
+        self._views |= set() if joins else {name}
         self._session.execute(
-            f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
-            f"FROM {enrollments} AS e{joins}"
+            f"CREATE TEMP {kind} {name} AS\nSELECT {', '.join(columns)}\nFROM {base} AS t{joins}"
         )
         return name, frozenset(self._session.columns(name))
+
+    def _metric_columns(self, alias: str, table: str) -> list[str]:
+        return [
+            f"{alias}.{identifier(c)} AS {identifier('m:' + c)}"
+            for c in self._session.columns(table)
+            if c not in _KEYS
+        ]
 
     def drop(self, *names: str) -> None:
         """Give memory back."""
         for name in names:
-            self._session.execute(f"DROP TABLE IF EXISTS {name}")
+            kind = "VIEW" if name in self._views else "TABLE"
+            self._session.execute(f"DROP {kind} {name}")
 
     def _name(self, kind: str) -> str:
         self._made += 1

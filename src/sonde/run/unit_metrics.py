@@ -12,7 +12,7 @@ from sonde.metric import AnalysisBasis, DataSource, Segment
 from sonde.plan.steps import Estimate, Step, columns_of
 from sonde.run.frames import Frames
 from sonde.sql.text import identifier
-from sonde.sql.units import sanity
+from sonde.sql.units import recorded_column, sanity
 from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
 
@@ -40,12 +40,12 @@ def unit_metrics(
         signal = frames.signal(sources, experiment.exposure_signal, [due])
     frames.attach(sources, by_source.values(), days)
     session.lock()
-    enrolled = frames.windows(first.basis, [due], signal)
+    enrolled = frames.whole_windows(first.basis, [due], signal)
     anchor = first.basis if signal is None else AnalysisBasis.ENROLLMENTS
     made: dict[str, str] = {}
     for name, source in by_source.items():
         own = [m for m in metrics.values() if m.data_source and m.data_source.name == name]
-        rows = frames.load(source, own, days)
+        rows = frames.load(source, own, days, recorded_column(source, experiment.slug))
         made[name] = frames.units(enrolled, rows, own, [due], anchor, sanity(source))
     for problem in frames.problems:
         raise DataError(f"{problem.metric}: {problem.message}", problem.sql)

@@ -6,8 +6,8 @@ its windows, whether it has data or not: a metric of no rows is the expression o
 nulls, as a LEFT JOIN gives it.
 
 Columns that sonde adds begin with two underscores:
-__u: number of the unit. __n: index of the window. __day: the row's date. __counts: whether a row
-of the enrollment day carries the experiment. __recorded: the branch that the row names.
+__u: number of the unit. __n: index of the window. __since_enrollment, __since_exposure: days from
+there to the row's date. __recorded: the branch that the row names.
 """
 
 from __future__ import annotations
@@ -62,57 +62,66 @@ def rows_of(
     columns: Sequence[str],
     days: tuple[str, str],
 ) -> str:
-    """The source's rows of enrolled units within `days` (inclusive), with the needed columns.
+    """The source's rows of enrolled units within `days` (inclusive).
 
-    relation: the source in DuckDB SQL. days: as SQL.
+    Of the enrollment day only rows that carry the experiment, where rows say so.
+    relation: the source in DuckDB SQL. columns: what is needed of it, as SQL. days: as SQL.
     """
     day = f"CAST({expression(f'ds.{source.submission_date_column}')} AS DATE)"
     unit = f"CAST({expression(f'ds.{unit_column}')} AS VARCHAR)"
     recorded = recorded_branch(source.experiments_column, slug)
-    branch = "NULL" if recorded is None else expression(recorded)
-    counts = (
-        "TRUE" if recorded is None else f"({day} <> en.enrollment_date OR {branch} IS NOT NULL)"
-    )
-    selected = "".join(f",\n  ds.{identifier(c)}" for c in columns)
+    carries = ""
+    if recorded is not None:
+        carries = f"\n  AND ({day} <> en.enrollment_date OR {expression(recorded)} IS NOT NULL)"
+    selected = "".join(f",\n  {column}" for column in columns)
     return f"""SELECT
   en.__u,
-  en.enrollment_date AS __enrolled,
-  en.exposure_date AS __exposed,
-  {day} AS __day,
-  {counts} AS __counts,
-  CAST({branch} AS VARCHAR) AS __recorded{selected}
+  CAST({day} - en.enrollment_date AS INTEGER) AS __since_enrollment,
+  CAST({day} - en.exposure_date AS INTEGER) AS __since_exposure{selected}
 FROM {relation} AS ds
 JOIN {ENROLLED} AS en ON en.analysis_id = {unit}
-WHERE {day} BETWEEN {days[0]} AND {days[1]}"""
+WHERE {day} BETWEEN {days[0]} AND {days[1]}{carries}"""
+
+
+def recorded_column(source: DataSource, slug: str) -> list[str]:
+    """What `sanity` needs of the rows, as SQL."""
+    recorded = recorded_branch(source.experiments_column, slug)
+    return [] if recorded is None else [f"CAST({expression(recorded)} AS VARCHAR) AS __recorded"]
 
 
 def windowed_enrollments(
-    basis: AnalysisBasis, windows: Sequence[WindowRow], signal: str | None = None
+    basis: AnalysisBasis,
+    windows: Sequence[WindowRow],
+    columns: Sequence[str],
+    signal: str | None = None,
 ) -> str:
-    """Each unit in each window it has the whole of: all columns of enrolled, and __n.
+    """Each unit in each window it has the whole of: __u, __n, branch and the named columns.
 
-    signal: a table of (__u, __n, exposure_date, num_exposure_events) in place of the stored
-    exposures, when the experiment has its own exposure signal.
+    columns: of those of enrolled, analysis_window_start and analysis_window_end. signal: a table
+    of (__u, __n, exposure_date, num_exposure_events) in place of the stored exposures, when the
+    experiment has its own exposure signal.
     """
     values = ", ".join(
         f"({w.index}, {w.start}, {w.stop - 1}, {date_literal(w.last_enrollment)})" for w in windows
     )
-    columns = "en.*"
     joined, exposed = "", ""
-    if basis is AnalysisBasis.EXPOSURES:
+    of_signal = basis is AnalysisBasis.EXPOSURES and signal is not None
+    if of_signal:
+        joined = f"\nJOIN {signal} AS x ON x.__u = en.__u AND x.__n = w.__n"
+    elif basis is AnalysisBasis.EXPOSURES:
         exposed = " AND en.exposure_date IS NOT NULL"
-        if signal is not None:
-            columns = (
-                "en.* REPLACE (x.exposure_date AS exposure_date, "
-                "x.num_exposure_events AS num_exposure_events)"
-            )
-            joined = f"\nJOIN {signal} AS x ON x.__u = en.__u AND x.__n = w.__n"
-            exposed = ""
-    return f"""SELECT {columns}, w.__n, w.analysis_window_start, w.analysis_window_end
+    selected = "".join(f", {_owner(c, of_signal)}.{identifier(c)}" for c in columns)
+    return f"""SELECT en.__u, w.__n, en.branch{selected}
 FROM {ENROLLED} AS en
 CROSS JOIN (VALUES {values})
   AS w(__n, analysis_window_start, analysis_window_end, __last_enrollment){joined}
 WHERE en.enrollment_date <= w.__last_enrollment{exposed}"""
+
+
+def _owner(column: str, of_signal: bool) -> str:
+    if column.startswith("analysis_window_"):
+        return "w"
+    return "x" if of_signal and "exposure" in column else "en"
 
 
 def units(
@@ -129,9 +138,9 @@ def units(
     without gaps in their indices' days. anchor: the day that windows count from.
     """
     start, days = _grid(windows)
-    since = "__enrolled" if anchor is AnalysisBasis.ENROLLMENTS else "__exposed"
+    since = "__since_enrollment" if anchor is AnalysisBasis.ENROLLMENTS else "__since_exposure"
     selected = "".join(f",\n  {sql} AS {identifier(name)}" for name, sql in metrics.items())
-    offset = f"(__day - {since} - ({start}))"
+    offset = f"({since} - ({start}))"
     return f"""SELECT
   e.__u,
   e.__n,
@@ -140,7 +149,7 @@ FROM {enrollments} AS e
 LEFT JOIN (
   SELECT *, CAST({offset} // {days} AS INTEGER) + 1 AS __n
   FROM {rows}
-  WHERE __counts AND {offset} >= 0
+  WHERE {offset} >= 0
 ) AS ds ON ds.__u = e.__u AND ds.__n = e.__n
 GROUP BY e.__u, e.__n, e.branch"""
 
