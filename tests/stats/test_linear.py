@@ -381,3 +381,18 @@ def test_parameters_are_checked():
             LinearModelMean.from_params(wrong)
     with pytest.raises(ValueError, match="must be another column"):
         Columns("x", "x")
+
+
+def test_figures_of_hundreds():
+    """Three branches of a hundred units, as in mozanalysis' own tests."""
+    units = {
+        "control": {"x": np.arange(100.0)},
+        "a": {"x": np.arange(100.0, 200)},
+        "b": {"x": np.arange(200.0, 300)},
+    }
+    rows = by_rows(LinearModelMeanNoClip(), units, references=["a"])
+    assert rows["control", None] == pytest.approx((49.5, 43.74349, 55.25650), abs=1e-5)
+    assert rows["a", None] == pytest.approx((149.5, 143.74349, 155.25650), abs=1e-5)
+    assert rows["control", "difference"][0] == pytest.approx(-100)
+    assert rows["b", "difference"][0] == pytest.approx(100)
+    assert rows["b", "relative_uplift"][0] == pytest.approx(100 / 149.5)
