@@ -210,6 +210,11 @@ def test_aggregations_are_compared_with_the_sql_they_stand_for(errors):
             ' did you mean "daily"?'
         )
     ]
+    elsewhere = DEFINITIONS + '[data_sources.other]\nfrom_expression = "t"'
+    assert errors({**files, SHARED: elsewhere, nimbus: declared.replace("daily", "other")})[0] == (
+        f'{nimbus}:2 [metrics.hours.data_source]: "hours" reads "other" here and "daily" in its'
+        " shared definition"
+    )
     assert errors({**files, nimbus: '[metrics.hours]\nselect_expression = "1"'}) == [
         f'{nimbus}:1 [metrics.hours]: "data_source" is missing',
         f'{nimbus}:1 [metrics.hours]: "aggregation" is missing',

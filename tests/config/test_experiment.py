@@ -165,6 +165,31 @@ def test_what_templates_can_ask(resolve, attribute, text):
     assert resolve(own).experiment.enrollment_query == text
 
 
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("window_start = 1", 6, "the window ends (day 0) before it starts (day 1)"),
+        ("from_expression = '{date}.t'", 6, "{date} is not filled in"),
+    ],
+)
+def test_what_is_odd_in_a_segments_source_is_said(resolve, source, line, message):
+    own = """[experiment]
+segments = ["s"]
+[segments]
+s = { data_source = "d", select_expression = "x" }
+[segments.data_sources.d]
+"""
+    own += source if "from" in source else f"from_expression = 't'\n{source}"
+    resolved = resolve(own)
+    (warning,) = resolved.warnings
+    assert (warning.place.line, warning.place.key) == (
+        line,
+        "segments.data_sources.d.from_expression",
+    )
+    assert message in warning.message
+    assert [segment.name for segment in resolved.experiment.segments] == ["s"]
+
+
 def test_a_data_source_can_contain_the_enrollment_query(resolve):
     own = """[experiment]
 enrollment_query = "SELECT '{{experiment.slug}}'"

@@ -85,6 +85,14 @@ def test_a_brace_that_is_not_doubled_is_kept_and_said(resolve):
     ]
 
 
+def test_an_empty_depends_on_says_nothing(resolve):
+    shared = '[metrics.r]\ndepends_on = ["hours"]\n[metrics.r.statistics.sum]'
+    own = '[metrics]\nweekly = ["r"]\n[metrics.r]\ndepends_on = []\nfriendly_name = "R"'
+    resolved = resolve(own, jetstream__definitions__firefox_desktop=shared)
+    (metric,) = resolved.experiment.metrics[Period.WEEK]
+    assert (metric.friendly_name, [each.name for each in metric.depends_on]) == ("R", ["hours"])
+
+
 def test_keys_of_tables_are_read_in_any_case(resolve):
     own = '[metrics]\nweekly = ["m"]\n[metrics.m]\ndata_souRce = "daily"\nSELECT_expression = "1"\n'
     resolved = resolve(own + "statistics = { sum = {} }")

@@ -181,6 +181,16 @@ def test_a_circle_through_shared_definitions_is_named(resolve):
         resolve(own, jetstream__definitions__firefox_desktop=shared)
 
 
+@pytest.mark.parametrize("depends_on", ["", "depends_on = []"])
+def test_a_shared_definition_that_is_half(resolve, depends_on):
+    shared = f'[metrics.half]\ndata_source = "daily"\n{depends_on}'
+    with pytest.raises(ConfigError, match='metric "half" has no "select_expression", and there'):
+        resolve(
+            '[metrics]\nweekly = ["half"]\n[metrics.half.statistics.sum]',
+            jetstream__definitions__firefox_desktop=shared,
+        )
+
+
 def test_a_mistake_in_an_unrelated_file_is_nobody_elses(load):
     configuration = load(
         {

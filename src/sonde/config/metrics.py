@@ -86,8 +86,8 @@ class MetricResolver:
         for key in _COLUMN_KEYS & table.keys():
             message = f'"{key}" is ignored: the column of "{name}" comes from its shared definition'
             self.scope.warnings.append(ConfigError(message, table[key].place))
-        own = {key: setting for key, setting in table.items() if key not in _COLUMN_KEYS}
-        return {**definition, **own}
+        kept = table.keys() - {*_COLUMN_KEYS, "depends_on"}
+        return {**definition, **{key: table[key] for key in table if key in kept}}
 
     def _upstream(self, names: Setting, above: tuple[tuple[str, int], ...]) -> tuple[Metric, ...]:
         """The metrics depended on: shared ones before the experiment's own."""

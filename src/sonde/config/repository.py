@@ -129,18 +129,13 @@ class Commits:
 
     def current(self) -> Snapshot:
         """The files of the tip."""
-        commits = self.git.commits(self.tip)
-        if not commits:
-            raise ConfigError(f"{self.name} has no commits")
-        return self.at(commits[0][0])
+        return self.at(self.git.commits(self.tip)[0][0])
 
     def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
         """The files of the last commit until `moment`; see `Repository`."""
         commits = self.git.commits(self.tip)
         until = moment.timestamp()
         position = next((i for i, (_, t) in enumerate(commits) if t <= until), len(commits) - 1)
-        if position < 0:
-            return self.current()
         chosen = self.at(commits[position][0])
         for snapshot in self._from(chosen, [commit for commit, _ in commits[:position]]):
             if loads(snapshot):

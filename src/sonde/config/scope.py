@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from textwrap import dedent
-from typing import Any
+from typing import Any, Literal, TypeAlias, assert_never
 
 from sonde.config.document import Finding, Setting, Table
 from sonde.config.lines import Path
@@ -17,6 +17,8 @@ from sonde.config.template import Templates
 from sonde.config.view import ExperimentView
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.metric import AnalysisUnit, DataSource
+
+Kind: TypeAlias = Literal["metrics", "data_sources", "segments", "segment_data_sources"]
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Scope:
         except ConfigError as error:
             self.errors.append(error)
 
-    def table(self, kind: str, name: str, place: Place | None) -> Table:
+    def table(self, kind: Kind, name: str, place: Place | None) -> Table:
         """A named declaration: the experiment's, else the shared one."""
         own, shared = _named(self.spec, kind), _named(self.shared.spec, kind)
         if name in own:
@@ -60,7 +62,7 @@ class Scope:
         hint = elsewhere or did_you_mean(name, {*own, *shared})
         raise ConfigError(f'no {_TITLES[kind]} "{name}"{hint}', place)
 
-    def shared_table(self, kind: str, name: str) -> Table:
+    def shared_table(self, kind: Kind, name: str) -> Table:
         """A shared declaration; what was refused in it is an error only now."""
         if findings := self._refused.get((*_SECTIONS[kind], name)):
             raise ConfigErrors([finding.error for finding in findings])
@@ -102,13 +104,13 @@ class Scope:
         return f"; it belongs to outcome {quoted}, which this experiment does not have"
 
 
-_TITLES = {
+_TITLES: Mapping[Kind, str] = {
     "metrics": "metric",
     "data_sources": "data source",
     "segments": "segment",
     "segment_data_sources": "data source for segments",
 }
-_SECTIONS = {
+_SECTIONS: Mapping[Kind, Path] = {
     "metrics": ("metrics",),
     "data_sources": ("data_sources",),
     "segments": ("segments",),
@@ -116,7 +118,7 @@ _SECTIONS = {
 }
 
 
-def _named(spec: Spec, kind: str) -> Named:
+def _named(spec: Spec, kind: Kind) -> Named:
     match kind:
         case "metrics":
             return spec.metrics
@@ -126,8 +128,8 @@ def _named(spec: Spec, kind: str) -> Named:
             return spec.segments
         case "segment_data_sources":
             return spec.segment_data_sources
-        case _:
-            raise ValueError(kind)
+        case unreachable:
+            assert_never(unreachable)
 
 
 def value(table: Table, key: str, default: Any = None) -> Any:
