@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -43,3 +45,18 @@ class Progress:
     def advance(self, report: Report) -> None:
         """One step is over."""
         self._bar.update(self._task, advance=1, description=str(report.step).split(", ")[0])
+
+
+@contextmanager
+def spinner(what: str) -> Iterator[Callable[[float], None]]:
+    """A bar for work that reports the fraction that is done."""
+    bar = Bar(
+        TextColumn(what),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("", total=1.0)
+    with bar:
+        yield lambda fraction: bar.update(task, completed=fraction)

@@ -78,13 +78,14 @@ class Plan:
     def obsolete(self, receipts: Mapping[Partition, Receipt]) -> tuple[Partition, ...]:
         """Partitions of planned experiments that no declaration asks for any more."""
         slugs = {step.slug for step in self.steps}
+        tables = {step.output.table for step in self.steps}
         asked = {_series(step.output) for step in self.steps}
         return tuple(
             partition
             for partition in receipts
             if partition.key
             and partition.key[0] in slugs
-            and partition.table in {step.output.table for step in self.steps}
+            and partition.table in tables
             and _series(partition) not in asked
         )
 

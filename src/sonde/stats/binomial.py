@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy import special
+import scipy  # its parts load when they are first used: a plan needs none of them
 
 from sonde.stats.counts import Floats
 from sonde.stats.estimate import (
@@ -58,27 +58,27 @@ class Beta:
 
     def below(self, proportions: Floats) -> Floats:
         """The share of the law below each of these."""
-        share: Floats = special.betainc(*self.shapes, np.clip(proportions, 0, 1))
+        share: Floats = scipy.special.betainc(*self.shapes, np.clip(proportions, 0, 1))
         return share
 
     def density(self, proportions: Floats) -> Floats:
         """The density at each of these."""
         first, second = self.shapes
-        logarithm = special.xlogy(first - 1, proportions) + special.xlog1py(
+        logarithm = scipy.special.xlogy(first - 1, proportions) + scipy.special.xlog1py(
             second - 1, -proportions
         )
-        density: Floats = np.exp(logarithm - special.betaln(first, second))
+        density: Floats = np.exp(logarithm - scipy.special.betaln(first, second))
         return density
 
     @functools.cached_property
     def support(self) -> tuple[float, float]:
         """Where all of the law lies, but for 1e-17 on either side."""
-        low = special.betaincinv(*self.shapes, 1e-17)
-        return float(low), float(special.betainccinv(*self.shapes, 1e-17))
+        low = scipy.special.betaincinv(*self.shapes, 1e-17)
+        return float(low), float(scipy.special.betainccinv(*self.shapes, 1e-17))
 
     def quantile(self, probability: float) -> float:
         """The proportion below which this share lies."""
-        return float(special.betaincinv(*self.shapes, probability))
+        return float(scipy.special.betaincinv(*self.shapes, probability))
 
     @functools.cached_property
     def law(self) -> Law:
@@ -157,7 +157,7 @@ def _quantile(
 
     def height(place: float) -> float:
         share = min(max(share_below(place), 1e-300), 1 - 1e-16)
-        return float(special.ndtri(share)) - wanted
+        return float(scipy.special.ndtri(share)) - wanted
 
     return root(height, middle, middle + wanted * spread)
 

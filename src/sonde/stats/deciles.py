@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy import special
+import scipy  # its parts load when they are first used: a plan needs none of them
 
 from sonde.stats.counts import Floats, Integers, ValueCounts
 from sonde.stats.estimate import (
@@ -48,7 +48,7 @@ class QuantileLaw:
         below = np.ones(stop - start)
         if trials:
             inner = last_rank[start:stop]
-            below = special.bdtr(inner.astype(np.float64), trials, quantile)
+            below = scipy.special.bdtr(inner.astype(np.float64), trials, quantile)
         below[-1] = 1.0
         shares = np.diff(below, prepend=0.0)
         return cls(counts.values[start:stop].astype(np.float64), shares)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy  # its parts load when they are first used: a plan needs none of them
 
 from sonde.stats.estimate import Interval
 
@@ -123,7 +123,7 @@ def _normal_nodes() -> tuple[Floats, Floats]:
 @functools.lru_cache(maxsize=1024)
 def normal_quantile(probability: float) -> float:
     """The normal deviate below which this share lies."""
-    return float(special.ndtri(probability))
+    return float(scipy.special.ndtri(probability))
 
 
 def limits(ci_width: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy import special
+import scipy  # its parts load when they are first used: a plan needs none of them
 
 from sonde.stats.estimate import (
     Failure,
@@ -112,7 +112,7 @@ class LinearModel:
         if self.sxx > 0:
             spread += (far / one - away / other) ** 2 / self.sxx
         ratio = one / other
-        reach = special.ndtri((1 + self.ci_width) / 2) * math.sqrt(self.variance * spread)
+        reach = scipy.special.ndtri((1 + self.ci_width) / 2) * math.sqrt(self.variance * spread)
         low, high = math.exp(-reach), _exp(reach)
         return Interval(ratio - 1, ratio * low - 1, ratio * high - 1)
 
@@ -142,7 +142,7 @@ def _exp(power: float) -> float:
 @functools.lru_cache(maxsize=4096)
 def _student(freedom: int, ci_width: float) -> float:
     """How many standard errors Student's interval reaches to either side."""
-    return float(special.stdtrit(freedom, (1 + ci_width) / 2))
+    return float(scipy.special.stdtrit(freedom, (1 + ci_width) / 2))
 
 
 @dataclass(frozen=True)

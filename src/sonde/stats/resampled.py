@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy  # its parts load when they are first used: a plan needs none of them
 
 from sonde.stats import laws
 from sonde.stats.counts import Floats
@@ -34,7 +34,7 @@ class Resampled:
         if self.draws is not None:
             return self.draws
         size = 0 if like.draws is None else len(like.draws)
-        spread: Floats = self.law.at(special.ndtri((np.arange(size) + 0.5) / size))
+        spread: Floats = self.law.at(scipy.special.ndtri((np.arange(size) + 0.5) / size))
         return spread
 
 
