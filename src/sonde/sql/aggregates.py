@@ -92,10 +92,18 @@ def _list(parts: _Listing, *, keep_nulls: bool) -> exp.Expr:
         inner = order
     listed: exp.Expr = call("list", inner)
     if not keep_nulls:
-        listed = filtered(listed, not_null(value.copy()))
+        listed = filtered(listed, not_null(_null_with(value).copy()))
     if parts.limit is not None:
         listed = call("list_slice", listed, number(1), parts.limit)
     return listed
+
+
+def _null_with(value: exp.Expr) -> exp.Expr:
+    """What is NULL exactly when the value is, and cheaper."""
+    if isinstance(value, exp.Anonymous) and value.name == "mozfun_hist_extract":
+        argument: exp.Expr = value.expressions[0]
+        return argument
+    return value
 
 
 def _array_agg(node: exp.Expr) -> exp.Expr:

@@ -54,7 +54,7 @@ def _as_timestamp(node: exp.Expr) -> exp.Expr:
 
 
 def _amount(node: exp.Expr) -> exp.Expr:
-    amount: exp.Expr = node.expression if isinstance(node, exp.IntervalOp) else node.this
+    amount: exp.Expr = node.this if isinstance(node, exp.Interval) else node.expression
     if isinstance(amount, exp.Literal) and re.fullmatch(r"-?\d+", amount.name):
         return exp.Literal.number(amount.name)
     if isinstance(amount, exp.Literal | exp.Interval):
@@ -105,10 +105,14 @@ def _shift_timestamp(node: exp.Expr) -> exp.Expr:
     return exp.Paren(this=operator(this=_as_timestamp(node.this), expression=span))
 
 
-def _to_monday(day: exp.Expr, weekday: int) -> exp.Expr:
-    """The day moved so that weeks beginning on `weekday` begin on DuckDB's Monday."""
+def _monday(day: exp.Expr, weekday: int) -> exp.Expr:
+    """The Monday that stands for the week of `day` when weeks begin on `weekday`.
+
+    DuckDB's weeks begin on Monday: the day is moved until they agree.
+    """
     shift = (1 - weekday) % 7
-    return exp.Add(this=day, expression=number(shift)) if shift else day
+    moved = exp.Add(this=day, expression=number(shift)) if shift else day
+    return _as_date(call("date_trunc", text("week"), moved))
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
@@ -119,8 +123,9 @@ def _difference(node: exp.Expr) -> exp.Expr:
         return call("date_diff", text(unit.lower()), *ends)
     ends = [_as_date(node.expression), _as_date(node.this)]
     if unit == "WEEK":
-        ends = [_to_monday(end, weekday) for end in ends]
-    elif unit not in {"DAY", "ISOYEAR"} | _MONTHS.keys():
+        mondays = [_monday(end, weekday) for end in ends]
+        return call("divide", call("date_diff", text("day"), *mondays), number(7))
+    if unit not in {"DAY", "ISOYEAR"} | _MONTHS.keys():
         raise Refusal(node, f"the unit {unit} is not supported")
     return call("date_diff", text(unit.lower()), *ends)
 
@@ -142,7 +147,7 @@ def _truncate_date(node: exp.Expr) -> exp.Expr:
     if unit == "DAY":
         return day
     if unit == "WEEK":
-        monday = _as_date(call("date_trunc", text("week"), _to_monday(day, weekday)))
+        monday = _monday(day, weekday)
         back = number((1 - weekday) % 7)
         return exp.Paren(this=exp.Sub(this=monday, expression=back)) if weekday != 1 else monday
     if unit not in _MONTHS:
@@ -301,7 +306,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.StrToTime: _parse,
     exp.ParseDatetime: _parse,
     exp.GenerateDateArray: _date_array,
-    exp.CurrentDate: calls("sonde_current_date"),
+    exp.CurrentDate: lambda _: call("sonde_current_date"),
     exp.CurrentTimestamp: _now,
     exp.CurrentDatetime: _now,
     exp.CurrentTime: _now,

@@ -33,22 +33,18 @@ SEARCH_ENGINES: Mapping[str, str] = MappingProxyType(
 MONETIZED_SEARCH = "FALSE"
 
 _CASTS = (
-    # Text is an integer only if it is written as one; halves round away from zero.
-    r"""sonde_safe_int64(x) AS CASE
-  WHEN typeof(x) = 'VARCHAR' THEN CASE
-    WHEN regexp_full_match(CAST(x AS VARCHAR), '\s*[+-]?(\d+|0[xX][0-9a-fA-F]+)\s*')
-    THEN TRY_CAST(x AS BIGINT) END
+    # Text is an integer only if it is written as one: what DuckDB would round is made unreadable.
+    "sonde_int64_of_text(x) AS CAST(regexp_replace(x, '[.eE_]', ' is no INT64: ') AS BIGINT)",
+    "sonde_safe_int64_of_text(x) AS TRY_CAST(regexp_replace(x, '[.eE_]', '?') AS BIGINT)",
+    """sonde_int64(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN sonde_int64_of_text(CAST(x AS VARCHAR))
+  WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN CAST(round(CAST(x AS DOUBLE)) AS BIGINT)
+  ELSE CAST(x AS BIGINT) END""",
+    """sonde_safe_int64(x) AS CASE
+  WHEN typeof(x) = 'VARCHAR' THEN sonde_safe_int64_of_text(CAST(x AS VARCHAR))
   WHEN typeof(x) IN ('DOUBLE', 'FLOAT')
   THEN TRY_CAST(round(TRY_CAST(CAST(x AS VARCHAR) AS DOUBLE)) AS BIGINT)
   ELSE TRY_CAST(x AS BIGINT) END""",
-    r"""sonde_int64(x) AS CASE
-  WHEN typeof(x) = 'VARCHAR' THEN CASE
-    WHEN x IS NULL
-      OR regexp_full_match(CAST(x AS VARCHAR), '\s*[+-]?(\d+|0[xX][0-9a-fA-F]+)\s*')
-    THEN CAST(x AS BIGINT)
-    ELSE error('"' || CAST(x AS VARCHAR) || '" is not an INT64; write SAFE_CAST') END
-  WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN CAST(round(CAST(x AS DOUBLE)) AS BIGINT)
-  ELSE CAST(x AS BIGINT) END""",
     """sonde_safe_bool(x) AS CASE
   WHEN typeof(x) = 'VARCHAR'
   THEN CASE lower(CAST(x AS VARCHAR)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END
@@ -101,6 +97,9 @@ _SCALARS = (
   WHEN a IS NULL OR i IS NULL THEN NULL
   ELSE error('the array is too short for OFFSET; write SAFE_OFFSET') END""",
     "sonde_safe_element(a, i) AS CASE WHEN i >= 0 THEN a[i + 1] END",
+    # ARRAY_AGG(.. IGNORE NULLS): NULL rather than an empty array.
+    """sonde_listed(a) AS nullif(
+  list_filter(a, lambda listed_value: listed_value IS NOT NULL), [])""",
     """sonde_in_array(x, a) AS CASE
   WHEN a IS NULL OR len(a) = 0 THEN FALSE
   WHEN x IS NULL THEN NULL
@@ -112,16 +111,14 @@ _SCALARS = (
     list_transform(a, lambda text_or_null: coalesce(text_or_null, n)), s)""",
 )
 
-_NOT_JSON = """WHEN typeof(j) LIKE 'STRUCT%' OR typeof(j) LIKE '%[]'
-  THEN error('a JSON function is applied to a ' || typeof(j))"""
 _JSON = (
     # TRY: malformed text is NULL, at no cost for the rest. DuckDB refuses it over aggregates.
-    f"""sonde_json_value(j, p) AS CASE {_NOT_JSON}
-  ELSE json_extract_string(TRY(json_value(j, p)), '$') END""",
+    "sonde_json_value(j, p) AS json_extract_string(TRY(json_value(j, p)), '$')",
+    "sonde_json_query(j, p) AS nullif(CAST(TRY(json_extract(j, p)) AS VARCHAR), 'null')",
+    # Any text function would do: DuckDB has none of a struct, and says so before it starts.
+    "sonde_json(j) AS ltrim(j)",
     """sonde_json_value_of_aggregate(j, p) AS CASE
   WHEN json_valid(j) THEN json_extract_string(json_value(j, p), '$') END""",
-    f"""sonde_json_query(j, p) AS CASE {_NOT_JSON}
-  ELSE nullif(CAST(TRY(json_extract(j, p)) AS VARCHAR), 'null') END""",
     """sonde_json_query_of_aggregate(j, p) AS CASE
   WHEN json_valid(j) THEN nullif(CAST(json_extract(j, p) AS VARCHAR), 'null') END""",
     """sonde_json_query_array(j, p, q) AS CASE
@@ -159,54 +156,42 @@ _MAPS = (
 )
 
 _PAIRS = 'STRUCT("key" BIGINT, "value" BIGINT)[]'
-# A histogram in a string: JSON, or one of three compact forms told apart by their separators.
+# A histogram in a string: JSON, or one of three compact forms, which are made JSON first.
 _HISTOGRAMS = (
-    f"""sonde_json_histogram(s) AS struct_pack(
-  bucket_count := TRY(CAST(json_extract_string(s, '$.bucket_count') AS BIGINT)),
-  histogram_type := TRY(CAST(json_extract_string(s, '$.histogram_type') AS BIGINT)),
-  "sum" := TRY(CAST(json_extract_string(s, '$.sum') AS BIGINT)),
-  "range" := coalesce(TRY(CAST(json_extract(s, '$.range[*]') AS BIGINT[])), []),
-  "values" := coalesce(TRY(CAST(list_zip(
-    json_keys(s, '$.values'), json_extract_string(s, '$.values.*')) AS {_PAIRS})), []))""",
-    """sonde_pairs(s) AS list_transform(
-  list_filter(string_split(s, ','), lambda pair_text: length(pair_text) >= 3),
-  lambda pair_text: struct_pack(
-    "key" := CAST(split_part(pair_text, ':', 1) AS BIGINT),
-    "value" := CAST(split_part(pair_text, ':', 2) AS BIGINT)))""",
-    """sonde_compact_histogram(s) AS struct_pack(
-  bucket_count := CAST(split_part(s, ';', 1) AS BIGINT),
-  histogram_type := CAST(split_part(s, ';', 2) AS BIGINT),
-  "sum" := CAST(split_part(s, ';', 3) AS BIGINT),
-  "range" := CAST(string_split(split_part(s, ';', 4), ',') AS BIGINT[]),
-  "values" := sonde_pairs(split_part(s, ';', 5)))""",
-    f"""sonde_small_histogram(kind, total, counts) AS struct_pack(
-  bucket_count := CAST(3 AS BIGINT),
-  histogram_type := CAST(kind AS BIGINT),
-  "sum" := total,
-  "range" := CAST([1, 2] AS BIGINT[]),
-  "values" := CAST(list_zip(range(len(counts)), counts) AS {_PAIRS}))""",
-    """mozfun_hist_extract(s) AS CASE
-  WHEN starts_with(ltrim(s), '{') THEN sonde_json_histogram(s)
-  WHEN len(string_split(s, ';')) = 5 THEN sonde_compact_histogram(s)
-  WHEN len(string_split(s, ',')) = 2 THEN sonde_small_histogram(
-    2, CAST(split_part(s, ',', 2) AS BIGINT),
-    [CAST(split_part(s, ',', 1) AS BIGINT), CAST(split_part(s, ',', 2) AS BIGINT), 0])
-  WHEN len(string_split(s, ',')) = 1
-  THEN sonde_small_histogram(4, CAST(s AS BIGINT), [CAST(s AS BIGINT), 0]) END""",
-    # Sum of the values, without the rest: what a histogram's mean is divided by.
-    """sonde_histogram_count(s) AS CASE
-  WHEN starts_with(ltrim(s), '{')
-  THEN list_sum(TRY(CAST(json_extract_string(s, '$.values.*') AS BIGINT[])))
-  ELSE list_sum(list_transform(
-    mozfun_hist_extract(s)."values", lambda count_pair: count_pair.value)) END""",
+    r"""sonde_histogram_text(s) AS CASE
+  WHEN starts_with(ltrim(s), '{') THEN s
+  WHEN contains(s, ';') THEN regexp_replace(
+    regexp_replace(s, '(-?\d+):(-?\d+)', '"\1":\2', 'g'),
+    '^(-?\d*);(-?\d*);(-?\d*);([-\d,]*);([^;]*)$',
+    '{"bucket_count":\1,"histogram_type":\2,"sum":\3,"range":[\4],"values":{\5}}')
+  ELSE regexp_replace(regexp_replace(s,
+    '^\s*(\d+)\s*,\s*(\d+)\s*$', '{"bucket_count":3,"histogram_type":2,"sum":\2,'
+      || '"range":[1,2],"values":{"0":\1,"1":\2,"2":0}}'),
+    '^\s*(\d+)\s*$', '{"bucket_count":3,"histogram_type":4,"sum":\1,'
+      || '"range":[1,2],"values":{"0":\1,"1":0}}') END""",
+    """sonde_histogram_sum(s) AS
+  sonde_int64_of_text(sonde_json_value(sonde_histogram_text(s), '$.sum'))""",
+    # Sum of the values, without the keys: what a histogram's mean is divided by.
+    """sonde_histogram_count(s) AS list_sum(CAST(TRY(
+  json_extract_string(sonde_histogram_text(s), '$.values.*')) AS BIGINT[]))""",
+    f"""sonde_pairs_of(t) AS CAST(list_zip(
+  TRY(json_keys(t, '$.values')), TRY(json_extract_string(t, '$.values.*'))) AS {_PAIRS})""",
+    "sonde_histogram_values(s) AS sonde_pairs_of(sonde_histogram_text(s))",
+    # NULL for NULL only. The list of one makes DuckDB see the text once, not six times.
+    """mozfun_hist_extract(s) AS CASE WHEN s IS NOT NULL THEN list_transform(
+  [sonde_histogram_text(s)], lambda histogram_text: struct_pack(
+    bucket_count := CAST(sonde_json_value(histogram_text, '$.bucket_count') AS BIGINT),
+    histogram_type := CAST(sonde_json_value(histogram_text, '$.histogram_type') AS BIGINT),
+    "sum" := CAST(sonde_json_value(histogram_text, '$.sum') AS BIGINT),
+    "range" := coalesce(CAST(TRY(json_extract(histogram_text, '$.range[*]')) AS BIGINT[]), []),
+    "values" := coalesce(sonde_pairs_of(histogram_text), [])))[1] END""",
     """mozfun_hist_threshold_count(s, t) AS coalesce(list_sum(list_transform(
-  list_filter(mozfun_hist_extract(s)."values", lambda kept_pair: kept_pair.key >= t),
+  list_filter(sonde_histogram_values(s), lambda kept_pair: kept_pair.key >= t),
   lambda kept_pair: kept_pair.value)), 0)""",
     """udf_histogram_max_key_with_nonzero_value(s) AS list_max(list_transform(
-  list_filter(mozfun_hist_extract(s)."values", lambda full_pair: full_pair.value > 0),
+  list_filter(sonde_histogram_values(s), lambda full_pair: full_pair.value > 0),
   lambda full_pair: full_pair.key))""",
-    """udf_keyed_histogram_get_sum(m, k) AS
-  struct_extract(mozfun_hist_extract(mozfun_map_get_key(m, k)), 'sum')""",
+    "udf_keyed_histogram_get_sum(m, k) AS sonde_histogram_sum(mozfun_map_get_key(m, k))",
     # Subqueries, not list functions: those fail inside DuckDB when the list is an aggregate.
     """sonde_summed_values(hs) AS (
   SELECT coalesce(list({'key': bucket, 'value': total} ORDER BY bucket), [])

@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from sonde.sql.duck import Rule, call, cast, text
 from sonde.sql.syntax import Refusal
+from sonde.sql.tables import alias_of
 
 EXTRACT = "sonde_json_extract"
 AGGREGATED = "aggregated"  # mark on a node: its argument holds an aggregate
@@ -90,24 +91,23 @@ def aliases_in_scope(node: exp.Expr) -> set[str]:
     select = node.find_ancestor(exp.Select)
     while select is not None:
         sources = [select.args.get("from_"), *(select.args.get("joins") or ())]
-        found |= {source.this.alias_or_name.lower() for source in sources if source is not None}
+        found |= {alias_of(source.this) for source in sources if source is not None}
         select = select.find_ancestor(exp.Select)
     return found | ROOT_ALIASES
 
 
-def _suffix(node: exp.Expr) -> str:
-    return "_of_aggregate" if node.meta.get(AGGREGATED) else ""
+def _applied(name: str) -> Rule:
+    """NULL for malformed text; of JSON_VALUE, for an object or an array too."""
 
+    def rule(node: exp.Expr) -> exp.Expr:
+        written = path_text(node.expression)
+        value, path = _located(node.this, written)
+        if path != written and not node.meta.get(AGGREGATED):
+            value = call("sonde_json", value)  # a guess: it must not be a struct
+        suffix = "_of_aggregate" if node.meta.get(AGGREGATED) else ""
+        return call(f"sonde_json_{name}{suffix}", value, text(path))
 
-def _scalar(node: exp.Expr) -> exp.Expr:
-    """NULL for an object or an array, and for malformed text."""
-    value, path = _located(node.this, path_text(node.expression))
-    return call("sonde_json_value" + _suffix(node), value, text(path))
-
-
-def _query(node: exp.Expr) -> exp.Expr:
-    value, path = _located(node.this, path_text(node.expression))
-    return call("sonde_json_query" + _suffix(node), value, text(path))
+    return rule
 
 
 def _array(node: exp.Expr) -> exp.Expr:
@@ -149,8 +149,8 @@ def _type(node: exp.Expr) -> exp.Expr:
 
 
 RULES: dict[type[exp.Expr], Rule] = {
-    exp.JSONExtractScalar: _scalar,
-    exp.JSONExtract: _query,
+    exp.JSONExtractScalar: _applied("value"),
+    exp.JSONExtract: _applied("query"),
     exp.JSONExtractArray: _array,
     exp.JSONValueArray: _array,
     exp.String: _typed("string"),

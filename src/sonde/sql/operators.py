@@ -55,7 +55,8 @@ def _cast(node: exp.Expr) -> exp.Expr:
         raise Refusal(node, "CAST .. FORMAT is not supported; use FORMAT_DATE or PARSE_DATE")
     safe = isinstance(node, exp.TryCast)
     if kind in _CASTS and not _is_plain(node.this, kind):
-        return call(f"sonde_{'safe_' if safe else ''}{_CASTS[kind]}", node.this)
+        of_text = "_of_text" if kind == "BIGINT" and _is_text(node.this) else ""
+        return call(f"sonde_{'safe_' if safe else ''}{_CASTS[kind]}{of_text}", node.this)
     to = duck_type(node.args["to"])
     made = exp.TryCast if safe else exp.Cast
     return made(this=node.this, to=exp.DataType.build(to, dialect="duckdb"))
@@ -66,6 +67,11 @@ def _is_plain(value: exp.Expr, kind: str) -> bool:
     if isinstance(value, exp.Null):
         return True
     return isinstance(value, exp.Literal) and value.is_string and kind in {"DATE", "TEXT"}
+
+
+def _is_text(value: exp.Expr) -> bool:
+    """Whether the value is a STRING, seen from the syntax alone."""
+    return isinstance(value, exp.Anonymous) and value.name.startswith("sonde_json_value")
 
 
 def _data_type(node: exp.Expr) -> exp.Expr:

@@ -31,7 +31,11 @@ def _select(node: exp.Expr) -> exp.Expr:
 def _group_by_aliases(select: exp.Expr) -> None:
     """A name in GROUP BY means the output column in BigQuery, the input column in DuckDB."""
     group = select.args.get("group")
-    named = {e.alias.lower(): e.this for e in select.expressions if isinstance(e, exp.Alias)}
+    named = {
+        e.alias_or_name.lower(): e.this if isinstance(e, exp.Alias) else e
+        for e in select.expressions
+        if isinstance(e, exp.Alias | exp.Column | exp.Dot) and not e.is_star
+    }
     for key in group.expressions if group is not None else ():
         if not isinstance(key, exp.Column) or len(key.parts) > 1:
             continue
@@ -59,6 +63,8 @@ def _union(node: exp.Expr) -> exp.Expr:
 def _join(node: exp.Expr) -> exp.Expr:
     if node.args.get("method") or node.args.get("match_condition"):
         raise Refusal(node, f"{node.args.get('method')} JOIN is not supported")
+    if node.args.get("side") and not (node.args.get("on") or node.args.get("using")):
+        node.set("on", exp.true())  # LEFT JOIN UNNEST(..) needs no condition in BigQuery
     return node
 
 

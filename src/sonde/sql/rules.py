@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sonde.sql import aggregates, arrays, calls, dates, jsons, operators, queries, strings
+from sonde.sql import (
+    aggregates,
+    arrays,
+    calls,
+    dates,
+    histograms,
+    jsons,
+    operators,
+    queries,
+    strings,
+)
 from sonde.sql.duck import Rule
 from sonde.sql.syntax import Refusal
 
@@ -38,6 +48,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     **arrays.RULES,
     **aggregates.RULES,
     **calls.RULES,
+    **histograms.RULES,
 }
 
 

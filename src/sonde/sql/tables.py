@@ -83,6 +83,37 @@ def _defines(with_: exp.With, name: str, inside: exp.CTE | None) -> bool:
     return False
 
 
+def spell_out_unnest(tree: exp.Expr) -> exp.Expr:
+    """The tree with `FROM t, t.items` written as `FROM t, UNNEST(t.items)`."""
+    for select in tree.find_all(exp.Select):
+        seen: set[str] = set()
+        for source in [select.args.get("from_"), *(select.args.get("joins") or ())]:
+            if source is None:
+                continue
+            node = source.this
+            path = node.parts if isinstance(node, exp.Table) else []
+            if len(path) > 1 and path[0].name.lower() in seen:
+                node.replace(_array_of(node))
+            seen.add(alias_of(source.this))
+    return tree
+
+
+def _array_of(node: exp.Table) -> exp.Unnest:
+    alias = node.alias or node.name
+    column = exp.column(*reversed([exp.to_identifier(part.name) for part in node.parts]))
+    return exp.Unnest(
+        expressions=[column], alias=exp.TableAlias(columns=[exp.to_identifier(alias)])
+    )
+
+
+def alias_of(node: exp.Expr) -> str:
+    """The name, in lower case, under which the rest of a query sees a source in FROM."""
+    alias = node.args.get("alias")
+    if isinstance(node, exp.Unnest) and alias is not None and alias.columns:
+        return str(alias.columns[0].name).lower()
+    return node.alias_or_name.lower()
+
+
 def physical_tables(tree: exp.Expr) -> tuple[TableName, ...]:
     """All tables a BigQuery tree reads, sorted, each once."""
     found = (table_name(node) for node in tree.find_all(exp.Table))

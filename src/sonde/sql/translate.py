@@ -24,7 +24,7 @@ from sonde.sql.syntax import (
     parse_query,
     parse_relation,
 )
-from sonde.sql.tables import TableName, physical_tables
+from sonde.sql.tables import TableName, physical_tables, spell_out_unnest
 
 Kind = Literal["expression", "relation", "query"]
 _CACHED = 1 << 14
@@ -45,7 +45,7 @@ def expression(text: str) -> str:
     >>> expression("COALESCE(SUM(x), 0)")
     'COALESCE(SUM("x"), 0)'
     """
-    return _translated(parse_expression(text), text)
+    return _translated(spell_out_unnest(parse_expression(text)), text)
 
 
 @functools.lru_cache(maxsize=_CACHED)
@@ -55,7 +55,7 @@ def relation(text: str) -> Relation:
     >>> relation("`moz-fx-data-shared-prod.telemetry.main`").sql
     '"telemetry.main"'
     """
-    tree = parse_relation(text)
+    tree = spell_out_unnest(parse_relation(text))
     tables = _tables(tree, text)
     if isinstance(tree, exp.Table):
         (name,) = tables
@@ -72,8 +72,9 @@ def query(text: str) -> Relation:
     >>> query("SELECT a FROM d.t").sql
     'SELECT "a" FROM "d.t" AS "t"'
     """
-    tree = parse_query(text)
-    return Relation(_translated(tree, text), _tables(tree, text))
+    tree = spell_out_unnest(parse_query(text))
+    tables = _tables(tree, text)  # before the translation renames them
+    return Relation(_translated(tree, text), tables)
 
 
 def check(text: str, kind: Kind) -> str | None:
