@@ -260,7 +260,7 @@ def _remove(receipt: Receipt, now: int) -> RemoveAction:
 
 def _receipts(table: Table, delta: DeltaTable) -> dict[tuple[str, ...], Receipt]:
     columns = _columns(table)
-    actions = pa.table(delta.get_add_actions(flatten=True))
+    actions = delta.get_add_actions(flatten=True)
     names = [
         "path",
         "num_records",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -174,11 +175,15 @@ def _delta(name: str, place: Path) -> SourceTable:
         )
     partitions = tuple(delta.metadata().partition_columns)
     types = {f.name: str(f.type) for f in pa.schema(delta.schema().to_arrow())}
-    actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    files = tuple(_delta_file(place, row) for row in actions)
+    files = tuple(_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True)))
     return SourceTable(
         name, "parquet", files, tuple((p, _duckdb_type(types[p])) for p in partitions)
     )
+
+
+def _rows(actions: Any) -> list[dict[str, object]]:
+    columns = {name: actions[name].to_pylist() for name in actions.column_names}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _delta_file(place: Path, row: Mapping[str, object]) -> SourceFile:
