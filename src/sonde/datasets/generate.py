@@ -18,7 +18,7 @@ from sonde.datasets.effects import Effects
 from sonde.datasets.events import events
 from sonde.datasets.membership import memberships
 from sonde.datasets.outcomes import Outcomes, lesson_truth, touched
-from sonde.datasets.population import CLIENTS, Activity, activity, population
+from sonde.datasets.population import CLIENTS, Activity, activity, history, population
 from sonde.datasets.rows import Post, Rows
 from sonde.datasets.tables import (
     ACTIVE_USERS,
@@ -67,7 +67,7 @@ def generate(
     )
 
 
-def _days(
+def days(
     seed: int, effects: Effects, activity: Activity, outcomes: Sequence[Outcomes]
 ) -> Iterator[Rows]:
     """What is received on each day; on the way, each day is added to the outcomes."""
@@ -89,8 +89,8 @@ def _tables(
     """The partitions of each submission date."""
     trials, memberships = effects.trials, effects.memberships
     directory = Directory(seed, effects.population, ExperimentMaps(trials, memberships))
-    last_seen = LastSeen(len(effects.population))
-    for day, rows in enumerate(_days(seed, effects, activity, outcomes)):
+    last_seen = LastSeen(history(seed, effects.population))
+    for day, rows in enumerate(days(seed, effects, activity, outcomes)):
         last_seen.turn(rows)
         yield {
             CLIENTS_DAILY: clients_daily(directory, day, rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -129,25 +129,32 @@ class Outcomes:
         for metric in self.metrics:
             for basis in AnalysisBasis:
                 for window in self.trial.windows():
-                    values = self._values(metric, basis, window)
+                    values = self.values(metric, basis, window)
                     there = (self.anchors[basis] != NEVER) & ~np.isnan(values[0])
                     for segment, partner, group in groups:
-                        means = values[:, there & group].mean(axis=1)
-                        for branch, mean in zip(self.trial.branches[1:], means[1:], strict=True):
-                            yield TrueEffect(
-                                experiment=self.trial.slug,
-                                metric=metric,
-                                window=window,
-                                basis=basis,
-                                branch=branch,
-                                control=self.trial.branches[0],
-                                segment=segment,
-                                partner=partner,
-                                units=int((there & group).sum()),
-                                relative=round(float(mean / means[0] - 1), 12),
-                            )
+                        blank = TrueEffect(
+                            experiment=self.trial.slug,
+                            metric=metric,
+                            window=window,
+                            basis=basis,
+                            branch="",
+                            control=self.trial.branches[0],
+                            segment=segment,
+                            partner=partner,
+                            units=int((there & group).sum()),
+                            relative=0.0,
+                        )
+                        yield from self._filled(blank, values[:, there & group])
 
-    def _values(self, metric: str, basis: AnalysisBasis, window: Window) -> Floats:
+    def _filled(self, blank: TrueEffect, values: Floats) -> Iterator[TrueEffect]:
+        """One effect per treatment; none where there is nothing to be relative to."""
+        totals = values.sum(axis=1)
+        for branch, total in zip(self.trial.branches[1:], totals[1:], strict=True):
+            if totals[0] > 0:
+                relative = round(float(total / totals[0] - 1), 12)
+                yield replace(blank, branch=branch, relative=relative)
+
+    def values(self, metric: str, basis: AnalysisBasis, window: Window) -> Floats:
         """One number per branch and unit; NaN where a unit has no row to take a mean of."""
         weeks = slice(window.start // 7, window.stop // 7)
         number = list(AnalysisBasis).index(basis)

@@ -36,6 +36,7 @@ ENGINES = {"google-b-d": 78, "bing": 10, "ddg": 9, "ecosia": 3}
 # Activity from Monday to Sunday, relative to the client's own: at home, and at work.
 AT_HOME = (1.01, 1.0, 0.99, 0.99, 1.0, 1.03, 1.06)
 AT_WORK = (1.17, 1.18, 1.17, 1.16, 1.1, 0.42, 0.38)
+HISTORY = 28  # days before the telemetry that tables of active users know of
 LATE = 0.02  # share of active days that are received one to three days later
 
 
@@ -132,14 +133,29 @@ def activity(seed: int, clients: Population) -> Activity:
     active = np.empty((DAYS, len(clients)), dtype=np.bool_)
     lateness = np.empty((DAYS, len(clients)), dtype=np.int8)
     for day in range(DAYS):
-        weekday = (FIRST_DAY.weekday() + day) % 7
-        chance = clients.activity * np.where(clients.at_work, AT_WORK[weekday], AT_HOME[weekday])
-        there = (clients.first_day <= day) & (day <= clients.last_day)
-        active[day] = there & (uniform(bits(seed, "activity", day_keys(clients.key, day))) < chance)
-        late = uniform(bits(seed, "late", day_keys(clients.key, day)))
+        keys = day_keys(clients.key, day)
+        active[day] = uniform(bits(seed, "activity", keys)) < _chance(clients, day)
+        late = uniform(bits(seed, "late", keys))
         days = 1 + np.floor(late * 3 / LATE)
         lateness[day] = np.where(active[day] & (late < LATE), days, 0)
     return Activity(active, lateness)
+
+
+def history(seed: int, clients: Population) -> Flags:
+    """Who was active on each of the days before the telemetry, as an array of days by clients."""
+    return np.array(
+        [
+            uniform(bits(seed, "history", day_keys(clients.key, number)))
+            < _chance(clients, number - HISTORY)
+            for number in range(HISTORY)
+        ]
+    )
+
+
+def _chance(clients: Population, day: int) -> Floats:
+    weekday = (FIRST_DAY.weekday() + day) % 7
+    there = (clients.first_day <= day) & (day <= clients.last_day)
+    return there * clients.activity * np.where(clients.at_work, AT_WORK[weekday], AT_HOME[weekday])
 
 
 def day_keys(keys: Keys, day: int) -> Keys:

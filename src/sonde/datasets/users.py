@@ -22,12 +22,15 @@ _TODAY = 1
 class LastSeen:
     """Bits of the days on which each client was seen, and active. Bit 0 is the latest day.
 
-    Days before the telemetry begins are unknown, and zero.
+    history: who was active on the days before the first, an array of days by clients.
     """
 
-    def __init__(self, clients: int) -> None:
-        self.seen: Bits = np.zeros(clients, dtype=np.int64)
-        self.active: Bits = np.zeros(clients, dtype=np.int64)
+    def __init__(self, history: Flags) -> None:
+        before = np.zeros(history.shape[1], dtype=np.int64)
+        for active in history:
+            before = (before << 1) | active
+        self.seen: Bits = before & _28_DAYS
+        self.active: Bits = self.seen
 
     def turn(self, received: Rows) -> None:
         """Begin the next day, on which `received` came in."""
