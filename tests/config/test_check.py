@@ -316,6 +316,15 @@ def test_repositories_beneath(tmp_path):
     assert validate([tmp_path / "private"], beneath=[tmp_path / "public"]) == []
 
 
+def test_a_repository_is_not_beneath_itself(write, monkeypatch):
+    folder = write({SHARED: DEFINITIONS, OWN: "[experiment]\nskip = 'no'"})
+    monkeypatch.chdir(folder)
+    (error,) = validate([OWN], beneath=[folder])
+    assert str(error).startswith(
+        "./jetstream/bloom.toml:2 [experiment.skip]: expected true or false"
+    )
+
+
 def test_real_files(shared):
     errors = validate([shared("data/metric-hub")], catalogue=AnyStatistic())
     unknown = [error for error in errors if "unknown key" in error.message]

@@ -53,7 +53,8 @@ def validate(
     known = {record.slug: record for record in records}
     found: dict[str, ConfigError] = {}
     for root, only in _grouped(targets).items():
-        configuration = Configuration.load([*beneath, root], platforms, catalogue)
+        below = [each for each in beneath if not _is_same_folder(each, root)]
+        configuration = Configuration.load([*below, root], platforms, catalogue)
         for error in _Checker(configuration, known, check_sql).errors(only):
             found[str(error)] = error
     return sorted(found.values(), key=_reading_order)
@@ -202,6 +203,11 @@ def _root(path: Path) -> Path:
         folder = folder.parent
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+def _is_same_folder(one: str | Path, other: str | Path) -> bool:
+    paths = (Path(one), Path(other))
+    return all(path.is_dir() for path in paths) and paths[0].samefile(paths[1])
 
 
 def _is_in(error: ConfigError, file: File) -> bool:

@@ -42,7 +42,7 @@ def to_json(resolved: Resolved) -> dict[str, Any]:
 
 
 def to_text(resolved: Resolved) -> str:
-    """What was resolved, each value with the file and line that set it."""
+    """What was resolved, each value with the file and line that set it; without the warnings."""
     return "\n".join(_lines(resolved)) + "\n"
 
 
@@ -100,8 +100,6 @@ def _lines(resolved: Resolved) -> Iterator[str]:
     yield "metrics"
     for metric, periods in _periods(experiment):
         yield from _metric_lines(resolved, metric, periods)
-    for warning in resolved.warnings:
-        yield f"warning: {warning}"
 
 
 def _periods(experiment: Experiment) -> list[tuple[Metric, list[Period]]]:
