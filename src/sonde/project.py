@@ -124,10 +124,13 @@ class Project:
         except SondeError:
             return ()
 
-    def resolved(self, slug: str) -> Resolved:
-        """One experiment, resolved. Raises ConfigError when there is none, or it is wrong."""
+    def resolved(self, slug: str, own: Path | None = None) -> Resolved:
+        """One experiment, resolved. Raises ConfigError when there is none, or it is wrong.
+
+        own: a file in place of the repositories' own for this experiment.
+        """
         (record,) = named(self.records().records, [slug])
-        return self.configuration.resolve(record)
+        return self.configuration.resolve(record, own)
 
     def experiment(self, slug: str) -> Experiment:
         """One experiment's declaration."""
@@ -144,7 +147,7 @@ class Project:
         for experiment in selected.experiments:
             date_ = effective_date(experiment.record, as_of)
             try:
-                made = plan([experiment], date_, self._versions)
+                made = plan([experiment], date_, self.versions)
             except SondeError as error:
                 left_out.append(NotAnalysable(experiment.slug, Reason.CONFIGURATION, str(error)))
                 continue
@@ -166,19 +169,23 @@ class Project:
     def run(self, work: Work, workers: int | None = None) -> Iterator[Report]:
         """Do the work; yield reports as they come. What is no longer asked for goes last."""
         processes = workers or self.settings.workers or os.cpu_count() or 1
-        setting = Setting(
-            str(self.lake.root),
-            work.plan.as_of,
-            self.configured(),
-            self.settings.tables,
-            memory_of_each(self.settings.memory, processes),
-        )
-        yield from run(work.stale, setting, processes)
+        yield from run(work.stale, self.setting(work.plan.as_of, processes), processes)
         by_table: dict[object, list[Partition]] = {}
         for partition in work.obsolete:
             by_table.setdefault(partition.table, []).append(partition)
         for partitions in by_table.values():
             self.lake.commit(partitions[0].table, [], partitions)
+
+    def setting(self, as_of: date, processes: int) -> Setting:
+        """What a step needs to know of this deployment."""
+        return Setting(
+            lake=str(self.lake.root),
+            sources=str(self.lake.root),
+            as_of=as_of,
+            configuration=self.configured(),
+            tables=self.settings.tables,
+            memory=memory_of_each(self.settings.memory, processes),
+        )
 
     def unit_metrics(
         self, slug: str, as_of: date, basis: AnalysisBasis, period: Period, window: int
@@ -188,7 +195,7 @@ class Project:
         Raises DataError when the window is not due, or enrollments have not been computed.
         """
         experiment = self.experiment(slug)
-        steps = plan([experiment], as_of, self._versions).steps
+        steps = plan([experiment], as_of, self.versions).steps
         chosen = [step for step in steps if _is_of(step, basis, period, window)]
         if not chosen:
             raise DataError(
@@ -203,7 +210,8 @@ class Project:
         with Session(as_of, limits, folders) as session:
             return unit_metrics(chosen, session, self.sources, self.lake.file(receipt))
 
-    def _versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
+    def versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
+        """The version of some tables' rows of the days [first, last]."""
         found = []
         for name in sorted(set(tables), key=str):
             table = self.sources.get(name)

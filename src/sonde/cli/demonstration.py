@@ -121,10 +121,10 @@ class Found:
         rows = self.truth.rows["telemetry/clients_daily"]
         inside = sum(f.holds_truth for f in self.findings)
         project = f"--project {self.folder}"
+        did = f"did {steps:,} steps in {analysed:.1f} s"
         return "\n".join(
             [
-                f"{rows / 1e6:.2f} million client-days of {self.truth.clients:,} clients made in "
-                f"{made:.1f} s, {steps:,} steps done in {analysed:.1f} s",
+                f"made {rows / 1e6:.2f} million client-days in {made:.1f} s, {did}",
                 "",
                 *self._lines(),
                 "",

@@ -80,10 +80,12 @@ Report: TypeAlias = Done | Failed | Skipped
 class Setting:
     """What a step needs to know of the deployment: it runs anywhere with it.
 
-    configuration: where the declarations come from, to be kept beside the results.
+    lake: where results go. sources: the folder of the tables people have. configuration: where
+    the declarations come from, to be kept beside the results.
     """
 
     lake: str
+    sources: str
     as_of: date
     configuration: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -121,9 +123,9 @@ def execute(batch: Batch, setting: Setting) -> list[Report]:
 
 
 def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Report]:
-    sources = Sources(lake.root, setting.tables)
+    sources = Sources(Path(setting.sources), setting.tables)
     limits = Limits(setting.memory, spill)
-    with Session(setting.as_of, limits, [lake.root, *sources.folders()]) as session:
+    with Session(setting.as_of, limits, [lake.root, sources.root, *sources.folders()]) as session:
         match batch.steps[0].action:
             case Enroll():
                 return [_enroll(step, session, sources, lake) for step in batch.steps]
