@@ -1,4 +1,4 @@
-"""A DuckDB session as an engine sets it up: in UTC, with the macros and an as-of date."""
+"""Fixtures for the translation's tests."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from sonde.sql import MACROS
+from tests.sql.session import session
 
 
 @pytest.fixture(scope="session")
 def macro_session() -> Iterator[duckdb.DuckDBPyConnection]:
-    session = duckdb.connect(config={"threads": 1})
-    session.execute("SET TimeZone = 'UTC'")
-    session.execute("CREATE MACRO sonde_current_date() AS DATE '2024-03-15'")
-    for macro in MACROS:
-        session.execute(macro)
-    yield session
-    session.close()
+    with session() as made:
+        yield made
 
 
 @pytest.fixture

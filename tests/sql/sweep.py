@@ -16,9 +16,8 @@ from sonde.sql import UnsupportedSql, expression, query, relation
 from sonde.sql.infer import Use, infer
 from sonde.sql.schemas import Scalar, Struct, Type, create_table, duck_type, map_of
 from sonde.sql.tables import TableName, relation_name
-
-from .synthetic import DAYS, UNITS, Filler, Vocabulary
-from .tree import Item, SourceSpec
+from tests.sql.synthetic import DAYS, UNITS, Filler, Vocabulary
+from tests.sql.tree import Item, SourceSpec
 
 ROWS = 150
 WINDOW = 13

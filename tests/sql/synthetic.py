@@ -31,6 +31,9 @@ class Vocabulary:
     json_keys: list[tuple[str, ...]] = field(default_factory=list)
     histograms: set[str] = field(default_factory=set)  # columns that hold serialised histograms
     numbers: set[str] = field(default_factory=set)  # text and JSON that is cast to a number
+    booleans: set[str] = field(default_factory=set)
+    lists: set[str] = field(default_factory=set)  # text that is split at commas
+    parsed: set[str] = field(default_factory=set)  # text that is read as a date and a time
     start: date = date(2024, 1, 1)
 
     @classmethod
@@ -60,7 +63,13 @@ class Vocabulary:
         for node in tree.find_all(exp.Anonymous):
             if "hist" in str(node.name):
                 self.histograms.update(_columns(*node.expressions))
+        for node in tree.find_all(exp.Split):
+            self.lists.update(_columns(node.this))
+        for node in tree.find_all(exp.ParseDatetime, exp.StrToDate, exp.StrToTime):
+            self.parsed.update(_columns(node.this))
         for node in tree.find_all(exp.Cast):
+            if node.to.this is exp.DType.BOOLEAN:
+                self.booleans.update(_columns(node.this))
             if node.to.this in (exp.DType.BIGINT, exp.DType.INT, exp.DType.DOUBLE):
                 self.numbers.update(_columns(node.this))
                 paths = node.this.find_all(exp.JSONPath)
@@ -151,8 +160,8 @@ class Filler:
         name = name.lower()
         if name in self.words.histograms:
             return self._histogram()
-        if name in self.words.numbers:
-            return str(self.random.randrange(20))
+        if (special := self._special(name)) is not None:
+            return special
         if candidates := self.words.compared.get(name):
             return self.random.choice([*candidates, "x"])
         if "build" in name:
@@ -160,6 +169,17 @@ class Filler:
         if "version" in name:
             return f"{self.random.randrange(80, 150)}.0.1"
         return self.random.choice([*self.words.texts, str(self.random.randrange(50))])
+
+    def _special(self, name: str) -> str | None:
+        if name in self.words.numbers:
+            return str(self.random.randrange(20))
+        if name in self.words.booleans:
+            return self.random.choice(["true", "FALSE"])
+        if name in self.words.lists:
+            return ",".join(str(self.random.randrange(9)) for _ in range(4))
+        if name in self.words.parsed:
+            return self._day().isoformat() + "+02:00"
+        return None
 
     def _histogram(self) -> str:
         form = self.random.randrange(6)
@@ -195,6 +215,8 @@ class Filler:
     def _json_value(self, name: str) -> Any:
         if name.lower() in self.words.numbers:
             return self.random.randrange(20)
+        if name.lower() in self.words.booleans:
+            return self.random.random() < 0.5
         if candidates := self.words.compared.get(name.lower()):
             return self.random.choice(candidates)
         return self.random.choice([*self.words.texts, str(self.random.randrange(50)), "true"])

@@ -12,7 +12,8 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from sonde.sql import UnsupportedSql, query
+from sonde.sql import UnsupportedSql
+from tests.sql.session import evaluated
 
 RAISES = object()
 
@@ -433,7 +434,8 @@ AGGREGATES = [
     ("ARRAY_AGG(DISTINCT x IGNORE NULLS) FROM UNNEST([2, 1, NULL, 2]) AS x", [1, 2]),
     ("ARRAY_AGG(DISTINCT x ORDER BY x DESC) FROM UNNEST([2, 1, 2]) AS x", [2, 1]),
     (
-        "ARRAY_AGG(x ORDER BY y LIMIT 1)[OFFSET(0)] FROM UNNEST([STRUCT('b' AS x, 1 AS y), ('a', 1)])",
+        """ARRAY_AGG(x ORDER BY y LIMIT 1)[OFFSET(0)]
+        FROM UNNEST([STRUCT('b' AS x, 1 AS y), ('a', 1)])""",
         "a",
     ),
     ("ARRAY_AGG(STRUCT(x) ORDER BY x LIMIT 1)[SAFE_OFFSET(0)].x FROM UNNEST([2, 1]) AS x", 1),
@@ -480,15 +482,6 @@ _T = (
     "UNNEST([STRUCT('a' AS c, 1 AS n), STRUCT('A' AS c, 2 AS n), STRUCT('b' AS c, 4 AS n), "
     "STRUCT('a' AS c, CAST(NULL AS INT64) AS n)])"
 )
-
-
-def evaluated(duck: duckdb.DuckDBPyConnection, text: str) -> object:
-    """The first value of a BigQuery query, or of an expression with an optional FROM."""
-    if not text.startswith(("SELECT", "WITH")):
-        text = "SELECT " + text
-    row = duck.execute(query(text).sql).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def cases(*groups):

@@ -175,7 +175,8 @@ _HISTOGRAMS = (
     """sonde_histogram_count(s) AS list_sum(CAST(TRY(
   json_extract_string(sonde_histogram_text(s), '$.values.*')) AS BIGINT[]))""",
     f"""sonde_pairs_of(t) AS CAST(list_zip(
-  TRY(json_keys(t, '$.values')), TRY(json_extract_string(t, '$.values.*'))) AS {_PAIRS})""",
+  CAST(TRY(json_keys(t, '$.values')) AS VARCHAR[]),
+  CAST(TRY(json_extract_string(t, '$.values.*')) AS VARCHAR[])) AS {_PAIRS})""",
     "sonde_histogram_values(s) AS sonde_pairs_of(sonde_histogram_text(s))",
     # NULL for NULL only. The list of one makes DuckDB see the text once, not six times.
     """mozfun_hist_extract(s) AS CASE WHEN s IS NOT NULL THEN list_transform(
