@@ -105,6 +105,7 @@ def plain(resolved: Resolved) -> dict[str, Any]:
         and {
             "name": signal.name,
             "select": _words(signal.select_expression),
+            "texts": (signal.friendly_name, _words(signal.description)),
             "source": _source(signal.data_source),
             "window": (_word(signal.window_start), _word(signal.window_end)),
         },
@@ -222,6 +223,7 @@ def _plain_public(answer: Any, slug: str) -> dict[str, Any]:
         and {
             "name": signal.name,
             "select": _words(signal.select_expression),
+            "texts": (signal.friendly_name, _words(signal.description)),
             "source": _public_source(signal.data_source),
             "window": (_word(signal.window_start), _word(signal.window_end)),
         },
