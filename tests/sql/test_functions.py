@@ -7,7 +7,7 @@ from datetime import datetime
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonde.sql import MACROS, query
@@ -223,6 +223,7 @@ def test_macros_are_made_again_without_complaint(duck):
 buckets = st.dictionaries(st.integers(0, 50), st.integers(0, 1000), max_size=5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(st.none(), buckets), min_size=1, max_size=6), st.integers(0, 60))
 def test_sums_over_histograms_are_sums_of_values(macro_session, found, threshold):
     """The mean's denominator, the zero fraction and merging agree with plain Python."""

@@ -114,11 +114,11 @@ def _unknown(name: str) -> str:
 
 
 def _builtin() -> list[str]:
-    from sonde.sql.rules import RULES  # noqa: PLC0415 (the rules name this module)
+    from sonde.sql.rules import RULES, SAME  # noqa: PLC0415 (the rules name this module)
 
     return [
         name
-        for node in RULES
+        for node in (*RULES, *SAME)
         if issubclass(node, exp.Func) and node is not exp.Anonymous
         for name in node.sql_names()
     ]

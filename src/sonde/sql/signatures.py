@@ -10,8 +10,8 @@ HISTOGRAM = Struct(
     (
         ("bucket_count", Scalar.INT64),
         ("histogram_type", Scalar.INT64),
-        ("sum", Scalar.INT64),
         ("range", Array(Scalar.INT64)),
+        ("sum", Scalar.INT64),
         ("values", Array(Struct((("key", Scalar.INT64), ("value", Scalar.INT64))))),
     )
 )

@@ -74,7 +74,10 @@ def parse_expression(text: str) -> exp.Expr:
     sonde.sql.syntax.UnsupportedSql: line 1, column 5: expecting ) near "x"
     """
     tree = _parse(text)
-    if isinstance(tree, exp.Query | exp.Block | exp.Command | exp.DDL | exp.DML | exp.Alias):
+    statement = isinstance(tree, exp.Query | exp.Block | exp.Command | exp.DDL | exp.DML)
+    if isinstance(tree, exp.Alias) or tree.is_star:
+        raise UnsupportedSql("expected one expression, without an alias", Position(1, 1))
+    if statement and not isinstance(tree, exp.Subquery):
         raise UnsupportedSql("expected one expression, not a statement", Position(1, 1))
     return tree
 

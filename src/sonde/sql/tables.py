@@ -49,11 +49,13 @@ def table_name(node: exp.Table) -> TableName | None:
     """The physical table a node reads; None when it names a common table expression."""
     if not node.text("db") and "." not in node.name and is_common_table(node):
         return None
+    if isinstance(node.this, exp.Dot):
+        raise Refusal(node, "a table has at most three names: project, dataset, table")
     if not isinstance(node.this, exp.Identifier):
         raise Refusal(node, "table functions are not supported; write a query")
     parts = [name for part in node.parts for name in part.name.split(".")]
     if len(parts) > 3:
-        raise Refusal(node, f"a table has at most three names, not {len(parts)}")
+        raise Refusal(node, "a table has at most three names: project, dataset, table")
     if not all(_PLAIN.fullmatch(part) for part in parts):
         raise Refusal(node, f'"{".".join(parts)}" is not one table; name each table of a wildcard')
     return TableName(*[None] * (3 - len(parts)), *parts)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ _BY_NAME = (
     (r".*_date|date|day", Scalar.DATE),
     (r".*timestamp|.*_time|.*_at", Scalar.TIMESTAMP),
     (r"(is|has)_.*", Scalar.BOOL),
-    (r".*count.*|.*_sum|n_.*|.*seconds.*|sample_id", Scalar.INT64),
+    (r"(.*_)?counts?(_.*)?|.*_sum|n_.*|.*seconds.*|sample_id", Scalar.INT64),
 )
 
 
