@@ -28,8 +28,8 @@ def identities(seed: int, stream: str, keys: Keys) -> pa.StringArray:
 
 
 def choice(codes: Codes, names: Iterable[str]) -> pa.DictionaryArray:
-    """Text by its place among `names`; a negative place is null."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(list(names)))
+    """Text by its place among `names`, which are all different."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(names)))
 
 
 def text(codes: Codes, names: Iterable[str]) -> pa.StringArray:
@@ -69,11 +69,13 @@ class ExperimentMaps:
 
     def __init__(self, trials: Sequence[Trial], memberships: Sequence[Membership]) -> None:
         self._memberships = memberships
-        self._slugs = pa.array([trial.slug for trial in trials])
-        arms = [branch for trial in trials for branch in trial.branches]
-        sizes = [len(trial.branches) for trial in trials]
-        self._branches = pa.array(arms)
-        self._first_branch = np.cumsum([0, *sizes[:-1]])
+        self._slugs = [trial.slug for trial in trials]
+        # Each name once, though many trials have it: a dictionary must not repeat itself.
+        self._names = sorted({branch for trial in trials for branch in trial.branches})
+        self._places = [
+            np.array([self._names.index(branch) for branch in trial.branches], dtype=np.int8)
+            for trial in trials
+        ]
 
     def simple(self, clients: Indices, days: Days) -> pa.ListArray:
         """The value is the branch."""
@@ -83,22 +85,22 @@ class ExperimentMaps:
     def native(self, clients: Indices, days: Days) -> pa.ListArray:
         """The value is a struct with the field `branch`."""
         counts, slugs, branches = self._entries(clients, days)
-        kind = pa.array(["nimbus-nimbus"]).take(pa.array(np.zeros(len(branches), np.int8)))
+        kind = constant("nimbus-nimbus", len(branches))
         arms = pa.StructArray.from_arrays([branches, kind], ["branch", "type"])
         return _maps(counts, slugs, arms)
 
     def _entries(
         self, clients: Indices, days: Days
-    ) -> tuple[NDArray[np.int64], pa.StringArray, pa.StringArray]:
+    ) -> tuple[NDArray[np.int64], pa.DictionaryArray, pa.DictionaryArray]:
         present = np.empty((len(clients), len(self._memberships)), dtype=np.bool_)
-        arm = np.empty((len(clients), len(self._memberships)), dtype=np.int16)
+        branch = np.empty((len(clients), len(self._memberships)), dtype=np.int8)
         for number, membership in enumerate(self._memberships):
             enrolled, left = membership.enrolled[clients], membership.left[clients]
             present[:, number] = (enrolled <= days) & (days < left)
-            arm[:, number] = self._first_branch[number] + membership.branch[clients]
+            branch[:, number] = self._places[number][membership.branch[clients]]
         trial = np.nonzero(present)[1].astype(np.int8)
-        slugs = self._slugs.take(pa.array(trial))
-        return present.sum(axis=1), slugs, self._branches.take(pa.array(arm[present]))
+        branches = choice(branch[present], self._names)
+        return present.sum(axis=1), choice(trial, self._slugs), branches
 
 
 def _maps(counts: NDArray[np.int64], keys: pa.Array, values: pa.Array) -> pa.ListArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,14 +27,20 @@ class Effects:
     memberships: Sequence[Membership]
     population: Population
 
-    def multipliers(self, clients: Indices, day: int, world: World = AS_IT_WAS) -> Multipliers:
-        """Of each rate, for each of `clients` on `day`; units keep the branches not in `world`."""
-        rates: dict[Rate, Floats | float] = dict.fromkeys(Rate, 1.0)
+    def multipliers(
+        self,
+        clients: Indices,
+        day: int,
+        world: World = AS_IT_WAS,
+        rates: Collection[Rate] = tuple(Rate),
+    ) -> Multipliers:
+        """Of `rates`, for each of `clients` on `day`; units keep the branches not in `world`."""
+        factors: dict[Rate, Floats | float] = dict.fromkeys(rates, 1.0)
         for trial, branch, effect in self._planted():
-            size = self._size(trial, branch, effect, clients, day, world)
-            if size is not None:
-                rates[effect.rate] = rates[effect.rate] * (1.0 + size)
-        return rates
+            if effect.rate in factors and trial.start < day < trial.stop:
+                size = self._size(trial, branch, effect, clients, day, world)
+                factors[effect.rate] = factors[effect.rate] * (1.0 + size)
+        return factors
 
     def _planted(self) -> Iterator[tuple[Trial, int, Effect]]:
         for trial in self.trials:
@@ -44,9 +50,7 @@ class Effects:
 
     def _size(
         self, trial: Trial, branch: int, effect: Effect, clients: Indices, day: int, world: World
-    ) -> Floats | None:
-        if not trial.start < day < trial.stop:
-            return None
+    ) -> Floats:
         under = self._under(trial.number, branch, clients, day, world)
         if effect.partner is not None:
             under = under & self._under(*number_of(effect.partner), clients, day, world)

@@ -105,13 +105,11 @@ def _write(
 ) -> dict[Table, list[File]]:
     """Write all partitions, while the next ones are made; then commit each table once."""
     files: dict[Table, list[File]] = {}
-    schemas: dict[Table, pa.Schema] = {}
     pending: deque[tuple[Table, Future[File]]] = deque()
     with ThreadPoolExecutor(WRITERS) as writers:
         for day, partitions in enumerate(days):
             date = FIRST_DAY + timedelta(days=day)
             for table, rows in partitions.items():
-                schemas[table] = rows.schema
                 pending.append(
                     (table, writers.submit(delta.write_partition, lake, table, date, rows))
                 )
@@ -120,9 +118,9 @@ def _write(
                 progress((day + 1) / DAYS)
         _collect(pending, files, keep=0)
     delta.share(lake, ACTIVE_USERS, LAST_SEEN, files[ACTIVE_USERS])
-    files[LAST_SEEN], schemas[LAST_SEEN] = files[ACTIVE_USERS], schemas[ACTIVE_USERS]
+    files[LAST_SEEN] = files[ACTIVE_USERS]
     for table, written in files.items():
-        delta.commit(lake, table, schemas[table], written)
+        delta.commit(lake, table, written)
     return files
 
 

@@ -89,6 +89,7 @@ class Outcomes:
             AnalysisBasis.EXPOSURES: membership.exposed[self.units],
         }
         self.metrics = touched(trial, effects.trials)
+        self._rates = {rate for metric in self.metrics for rate in MEASURES[metric].rates}
         shape = (len(AnalysisBasis), len(trial.branches), len(self.units), trial.weeks)
         self.sums = {metric: np.zeros(shape) for metric in self.metrics}
         self.rows = {metric: np.zeros(shape[:1] + shape[2:]) for metric in self.metrics}
@@ -101,7 +102,7 @@ class Outcomes:
         place, received = self._place[clients[mine]], day + lateness[mine].astype(np.int16)
         chance, clients = chance.take(mine), clients[mine]
         worlds = [
-            self._effects.multipliers(clients, day, {self.trial.number: branch})
+            self._effects.multipliers(clients, day, {self.trial.number: branch}, self._rates)
             for branch in range(len(self.trial.branches))
         ]
         for metric in self.metrics:
