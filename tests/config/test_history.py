@@ -150,6 +150,8 @@ def test_every_way_to_name_a_repository(garden, tmp_path, form):
     git(tmp_path, "clone", "--quiet", "--bare", str(folder), str(tmp_path / "bare.git"))
     configuration = Configuration.load([source])
     assert period(configuration) == now
+    own = "bloom.toml" if form.startswith("inner") else OWN
+    assert own in {file.path for file in configuration.files.all}
     if form != "tree":
         then = configuration.as_of(at(1))
         assert (then.commits, period(then)) == ((commits[1],), 1)
