@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sonde.datasets import SEED, TRUTH_FILE, Truth, write_project
-from sonde.datasets.findings import Finding, findings
+from sonde.datasets.findings import Finding, findings, telling
 from sonde.errors import ConfigError
 from sonde.plan.steps import Estimate
 from sonde.project import Project, Work
@@ -92,30 +92,6 @@ class Found:
     split: dict[str, dict[str, int]]
     folder: Path
 
-    def shown(self) -> list[Finding]:
-        """A few for each experiment: what tells the lesson, in the first and the newest window."""
-        chosen: list[Finding] = []
-        for lesson in self.truth.lessons:
-            own = [f for f in self.findings if f.lesson.slug == lesson.slug]
-            metrics = dict.fromkeys((lesson.metric, *lesson.touched))
-            segments = sorted({f.segment for f in own}, key=lambda s: (s != "all", s))
-            for metric in metrics:
-                for segment in segments if metric == lesson.metric else ["all"]:
-                    series = [
-                        f
-                        for f in own
-                        if (f.metric, f.segment) == (metric, segment)
-                        and f.window.startswith("week")
-                    ]
-                    series.sort(key=lambda f: int(f.window.rsplit("_", 1)[-1]))
-                    branches = dict.fromkeys(f.branch for f in series)
-                    for branch in branches:
-                        of_branch = [f for f in series if f.branch == branch]
-                        fades = lesson.name.startswith("novelty") and len(of_branch) > 1
-                        chosen += [of_branch[0]] if fades else []
-                        chosen += of_branch[-1:]
-        return chosen
-
     def text(self, made: float, analysed: float, steps: int) -> str:
         """For people: what was found beside what was planted, and what to try next."""
         rows = self.truth.rows["telemetry/clients_daily"]
@@ -143,8 +119,7 @@ class Found:
                 counts = self.split[lesson.slug]
                 units = ", ".join(f"{n:,} in {branch}" for branch, n in counts.items())
                 yield f"  units: {units}; as many were to be in each"
-            own = [f for f in self.shown() if f.lesson.slug == lesson.slug]
-            for finding in own:
+            for finding in telling(lesson, self.findings):
                 what = f"{finding.metric}{_of(finding)}, {finding.window.replace('_', ' ')}"
                 interval = f"between {percent(finding.lower)} and {percent(finding.upper)}"
                 planted = f"planted {percent(finding.truth)}"

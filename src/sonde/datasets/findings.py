@@ -29,6 +29,12 @@ class Finding:
     truth: float
 
     @property
+    def week(self) -> int | None:
+        """The number of the week since enrollment, if the window is one."""
+        period, _, index = self.window.rpartition("_")
+        return int(index) if period == Period.WEEK.value else None
+
+    @property
     def holds_truth(self) -> bool:
         """Whether the interval contains what was planted."""
         return self.lower <= self.truth <= self.upper
@@ -70,6 +76,34 @@ def findings(
                 row["upper"],
                 known,
             )
+
+
+def telling(lesson: LessonTruth, found: Iterable[Finding]) -> list[Finding]:
+    """The few that tell a lesson: its metrics in the newest week; the first, if the effect fades.
+
+    Segments are shown where something is planted in them.
+    """
+    weeks: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in found:
+        shown = finding.metric in {lesson.metric, *lesson.touched}
+        if finding.lesson == lesson and shown and finding.week is not None:
+            key = (finding.metric, finding.segment, finding.branch)
+            weeks.setdefault(key, []).append(finding)
+    segments = {f.segment for each in weeks.values() for f in each if f.truth}
+    chosen: list[Finding] = []
+    for metric, segment, branch in sorted(weeks, key=lambda key: _order(lesson, key)):
+        if segment != EVERYONE and (metric != lesson.metric or not segments - {EVERYONE}):
+            continue
+        series = sorted(weeks[metric, segment, branch], key=lambda f: f.week or 0)
+        first, last = series[0], series[-1]
+        chosen += [first] if abs(last.truth) < abs(first.truth) / 2 else []
+        chosen.append(last)
+    return chosen
+
+
+def _order(lesson: LessonTruth, key: tuple[str, str, str]) -> tuple[object, ...]:
+    metric, segment, branch = key
+    return (metric != lesson.metric, metric, segment != EVERYONE, segment, branch)
 
 
 def _is_effect(row: Mapping[str, Any]) -> bool:

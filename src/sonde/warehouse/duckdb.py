@@ -41,6 +41,7 @@ class Session:
         execute("SET TimeZone = 'UTC'")
         execute(f"SET memory_limit = '{limits.memory}'")
         execute("SET preserve_insertion_order = true")
+        execute("SET enable_progress_bar = false")  # progress is the runner's to show
         execute("SET parquet_metadata_cache = true")
         if limits.spill is not None:
             execute(f"SET temp_directory = {quoted(str(limits.spill))}")
