@@ -1,0 +1,210 @@
+"""Writes what the documentation takes from the program: `make docs`.
+
+reference/commands.md, reference/tables.md and images/demo.svg, below this folder.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.text import Text
+
+from sonde.cli import sonde
+from sonde.experiment import EnrollmentsQueryType, Experiment, ExperimentRecord
+from sonde.metric import AnalysisUnit, Segment, SegmentDataSource
+from sonde.plan.steps import (
+    Enroll,
+    enrollments_table,
+    errors_table,
+    queries_table,
+    statistics_table,
+)
+from sonde.run.enroll import enroll
+from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, STATISTICS_COLUMNS
+from sonde.sql.enrollments import EnrollmentDates
+from sonde.table import Table
+from sonde.warehouse.duckdb import Limits, Session
+from sonde.warehouse.sources import Sources
+
+DOCS = Path(__file__).parent
+DEMO_SCALE = 0.05
+_NOTE = "<!-- written by `make docs`; change the program, not this page -->\n"
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+def commands() -> str:
+    """The page of commands: the help of each."""
+    sections = [f"# Commands\n\n{_NOTE}", _block(_help(sonde, "sonde"))]
+    context = click.Context(sonde, info_name="sonde")
+    for name in sonde.list_commands(context):
+        command = sonde.get_command(context, name)
+        assert command is not None
+        sections.append(f"## sonde {name}\n\n{_block(_help(command, f'sonde {name}'))}")
+    return "\n".join(sections)
+
+
+def _help(command: click.Command, name: str) -> str:
+    return click.Context(command, info_name=name, terminal_width=90).get_help()
+
+
+def _block(text: str) -> str:
+    return f"```\n{text}\n```\n"
+
+
+def tables() -> str:
+    """The page of tables: the columns of each, with their meaning."""
+    experiment = _experiment()
+    preface = (
+        "All are Delta tables in `<lake>/sonde`, or in the folder of the experiment's"
+        " `dataset_id`. Key columns and `fingerprint` are partition columns, stored as text."
+    )
+    parts = [f"# Tables\n\n{_NOTE}\n{preface}\n"]
+    for title, table, columns in (
+        ("statistics", statistics_table(experiment), STATISTICS_COLUMNS),
+        ("errors", errors_table(experiment), ERRORS_COLUMNS),
+        ("queries", queries_table(experiment), QUERIES_COLUMNS),
+        ("enrollments/&lt;slug&gt;", enrollments_table(experiment), _enrollments(experiment)),
+    ):
+        parts.append(f"## {title}\n\n{_ABOUT[title]}\n\n{_columns(table, columns)}")
+    return "\n".join(parts)
+
+
+def _columns(table: Table, columns: pa.Schema) -> str:
+    keys = [(name, "key", _MEANING[name]) for name in (*table.keys, *table.marks)]
+    own = [(f.name, str(f.type), _MEANING[f.name]) for f in columns if f.name != "fingerprint"]
+    rows = [*keys, *own, ("fingerprint", "key", _MEANING["fingerprint"])]
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _experiment() -> Experiment:
+    source = SegmentDataSource("clients_last_seen", "telemetry.clients_last_seen")
+    return Experiment(
+        ExperimentRecord("slug", app_id="firefox-desktop"),
+        enrollment_period=7,
+        analysis_unit=AnalysisUnit.CLIENT,
+        enrollments_query_type=EnrollmentsQueryType.NORMANDY,
+        metrics={},
+        segments=(Segment("<segment>", source, "LOGICAL_OR(is_regular)"),),
+        enrollment_query="SELECT '1' AS analysis_id, 'a' AS branch, "
+        "DATE '2026-01-05' AS enrollment_date, 1 AS num_enrollment_events",
+    )
+
+
+def _enrollments(experiment: Experiment) -> pa.Schema:
+    """The columns that an enrollment step writes; without tables, it writes them all the same."""
+    day = date(2026, 1, 5)
+    with TemporaryDirectory() as folder, Session(day, Limits("200MB"), [Path(folder)]) as session:
+        path = Path(folder) / "enrollments.parquet"
+        action = Enroll(experiment, EnrollmentDates(day, day))
+        enroll(action, session, Sources(Path(folder)), path)
+        schema: pa.Schema = pq.read_schema(path)
+        return schema
+
+
+def demo(scale: float) -> str:
+    """What `sonde demo` prints, as SVG."""
+    with TemporaryDirectory() as folder:
+        said = subprocess.run(  # noqa: S603  our own command
+            [sys.executable, "-m", "sonde", "demo", "--no-serve", "--scale", str(scale)],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    return picture(said.strip().splitlines(), f"sonde demo --scale {scale}")
+
+
+def picture(lines: Sequence[str], command: str) -> str:
+    """Lines of a terminal as SVG, without fonts from elsewhere."""
+    console = Console(record=True, width=98, file=io.StringIO(), force_terminal=True)
+    console.print(Text.assemble(("$ ", "green"), (command, "bold")))
+    for line in lines:
+        console.print(Text(line, style=_style(line)), soft_wrap=True)
+    svg = _FONTS.sub("", console.export_svg(title="sonde demo", unique_id="demo"))
+    return "\n".join(line.rstrip() for line in svg.splitlines()).strip() + "\n"
+
+
+def _style(line: str) -> str:
+    if "(missed)" in line:
+        return "yellow"
+    return "bold cyan" if line[:1].isalpha() and ": " in line else "default"
+
+
+_ABOUT: Mapping[str, str] = {
+    "statistics": "One row per estimate, or per number that cannot be had.",
+    "errors": "What failed, or deserves a warning, in the latest try of each step.",
+    "queries": "The SQL behind the estimates. Days and windows are parameters in it.",
+    "enrollments/&lt;slug&gt;": "One row per unit and branch.",
+}
+
+_MEANING: Mapping[str, str] = {
+    "experiment": "slug",
+    "analysis_basis": "`enrollments` or `exposures`",
+    "analysis_period": "`day`, `week`, `days28`, `overall`, `preenrollment_week`,"
+    " `preenrollment_days28`",
+    "window_index": "number of the window in its period, from 1",
+    "data_source": "the source the metric reads, several joined by `+`; `population` where units"
+    " are counted",
+    "completeness": "`complete`, or `partial` while further units may come to have the window",
+    "data_through": "last day of data in the result",
+    "metric": "name of the metric; `identity` where units are counted",
+    "statistic": "the statistic's name in results; in errors, its name in the configuration",
+    "parameter": "a decile, or a place on a grid",
+    "branch": "the branch",
+    "comparison": "empty, `difference` or `relative_uplift`",
+    "comparison_to_branch": "the branch compared with",
+    "ci_width": "confidence of the interval, as 0.95",
+    "point": "the estimate; empty where there is none",
+    "lower": "lower limit; empty where there is none",
+    "upper": "upper limit; empty where there is none",
+    "segment": "name of the segment; `all` for every unit",
+    "reason": "why there is no estimate, as a word",
+    "detail": "the same, as a sentence",
+    "sonde": "version of sonde",
+    "configuration": "each configuration repository with the commit it was read at",
+    "inputs": "each table with a digest of the files that hold the days that were read",
+    "query_id": "key of the SQL in `queries`",
+    "step": "the step: its basis, period, window and source, or `enrollments`",
+    "sql": "the SQL statement; in errors, the one that failed",
+    "timestamp": "when it was found, in UTC",
+    "log_level": "`ERROR` or `WARNING`",
+    "message": "what is wrong, for people",
+    "exception_type": "class of the exception, if there was one",
+    "exception": "the exception as Python prints it",
+    "filename": "file that raised it",
+    "func_name": "function that raised it",
+    "analysis_id": "the unit: client id, or profile group id",
+    "enrollment_date": "day of the first enrollment",
+    "num_enrollment_events": "number of enrollment events",
+    "<segment>": "one column per segment, by its name: whether the unit is in it",
+    "exposure_date": "day of the first exposure; empty: not exposed",
+    "num_exposure_events": "number of exposure events",
+    "in_several_branches": "whether the unit has more than one row; such units are left out of"
+    " results",
+    "fingerprint": "digest of all that the rows were made from",
+}
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """The pages that a test compares with the program."""
+    yield DOCS / "reference" / "commands.md", commands()
+    yield DOCS / "reference" / "tables.md", tables()
+
+
+if __name__ == "__main__":
+    for path, text in (*pages(), (DOCS / "images" / "demo.svg", demo(DEMO_SCALE))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
