@@ -256,9 +256,9 @@ GROUP BY analysis_id, branch"""
   DATE(MIN(submission_timestamp)) AS enrollment_date,
   1 AS num_enrollment_events
 FROM {_BACKGROUND_UPDATE}
-WHERE {day}
-  AND {branch} IS NOT NULL{sampled}
-GROUP BY analysis_id, branch"""
+WHERE {day}{sampled}
+GROUP BY analysis_id, branch
+HAVING branch IS NOT NULL"""
     name = "mozfun.map.get_key(event_map_values, 'name')"
     toasts = f"""SELECT
   client_id AS analysis_id,
