@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +296,14 @@ def test_a_covariate_that_is_not_measured_is_refused_by_name(tmp_path: Path) -> 
     (left,) = opened(tmp_path).work(RUN_DATE).left_out
     assert left.is_fault
     assert 'did you mean "active_hours"?' in left.message
+
+
+def test_a_holdback_is_analysed_as_of_its_rerun_in_all_periods(tmp_path: Path) -> None:
+    asked = {"doRerun": True, "doRerunTimestamp": "2020-04-09T05:00:00Z"}
+    browser.write_project(tmp_path, **asked)
+    steps = opened(tmp_path).work(RUN_DATE).stale
+    estimated = [step for step in steps if step.marks]
+    assert max(step.marks[1] for step in estimated) == "2020-04-08"
+    assert {step.output.key[2] for step in estimated} == {"day", "week"}
+    later = opened(tmp_path).work(RUN_DATE + timedelta(days=5)).stale
+    assert [step.fingerprint for step in later] == [step.fingerprint for step in steps]
