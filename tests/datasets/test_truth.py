@@ -140,7 +140,7 @@ def test_lessons_name_their_effects(demo):
     )
 
 
-@pytest.fixture(scope="module", params=[SEED, 16])
+@pytest.fixture(scope="module", params=[SEED, 2])
 def whole(request, tmp_path_factory):
     """A demo of the size that people see."""
     folder = tmp_path_factory.mktemp("whole")

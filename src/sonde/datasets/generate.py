@@ -36,7 +36,7 @@ from sonde.datasets.use import chance, use
 from sonde.datasets.users import LastSeen, active_users
 from sonde.table import Table
 
-SEED = 2
+SEED = 16  # with it and with 2 every lesson shows; checked by a slow test
 WRITERS = 2
 Progress = Callable[[float], None]
 
