@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,8 +49,7 @@ class Session:
             execute(f"SET temp_directory = {quoted(str(limits.spill))}")
         allowed = ", ".join(quoted(f"{folder}/") for folder in folders)
         execute(f"SET allowed_directories = [{allowed}]")
-        for macro in MACROS:
-            execute(macro)
+        self._installed: set[str] = set()
         execute(f"CREATE MACRO sonde_current_date() AS DATE '{as_of.isoformat()}'")
 
     def __enter__(self) -> Self:
@@ -96,9 +97,17 @@ class Session:
         """Make an Arrow table visible under `name`."""
         self._connection.register(name, rows)
 
+    def _install(self, sql: str) -> None:
+        """The functions that the statement names: all of them would cost more than most steps."""
+        for name in _functions_in(sql):
+            if name not in self._installed:
+                self._installed.add(name)
+                self._connection.execute(_functions()[name])
+
     @contextmanager
     def _errors(self, sql: str) -> Iterator[None]:
         try:
+            self._install(sql)
             yield
         except duckdb.OutOfMemoryException as error:
             raise BackendError(
@@ -115,6 +124,25 @@ class Session:
             raise KeyboardInterrupt from error
         except duckdb.Error as error:
             raise DataError(_first_line(error), sql) from error
+
+
+_FUNCTION = re.compile(r"\b(?:sonde|mozfun|udf)_\w+", re.IGNORECASE)
+
+
+@functools.cache
+def _functions() -> dict[str, str]:
+    """The statements that make the functions, by name; those they use come before them."""
+    return {_FUNCTION.findall(statement)[0].lower(): statement for statement in MACROS}
+
+
+@functools.lru_cache(maxsize=256)
+def _functions_in(sql: str) -> tuple[str, ...]:
+    """The functions that a statement names, and those that these use, in the order to make them."""
+    named = {name.lower() for name in _FUNCTION.findall(sql)} & _functions().keys()
+    for name, statement in reversed(_functions().items()):
+        if name in named:
+            named |= {used.lower() for used in _FUNCTION.findall(statement)} & _functions().keys()
+    return tuple(name for name in _functions() if name in named)
 
 
 def _first_line(error: Exception) -> str:
