@@ -13,10 +13,14 @@ import duckdb
 import pyarrow as pa
 
 from sonde.sql import UnsupportedSql, expression, query, relation
+from sonde.sql.calls import gather_names
 from sonde.sql.infer import Use, infer
+from sonde.sql.rules import to_duckdb
 from sonde.sql.schemas import Scalar, Struct, Type, create_table, duck_type, map_of
-from sonde.sql.tables import TableName, relation_name
-from tests.sql.synthetic import DAYS, UNITS, Filler, Vocabulary
+from sonde.sql.syntax import parse_expression
+from sonde.sql.tables import TableName, relation_name, spell_out_unnest
+from sonde.sql.translate import emit
+from tests.sql.synthetic import UNITS, Filler, Vocabulary
 from tests.sql.tree import Item, SourceSpec
 
 ROWS = 150
@@ -47,16 +51,43 @@ class Outcome:
 
 
 def sweep(duck: duckdb.DuckDBPyConnection, items: Iterable[Item]) -> Iterator[Outcome]:
-    by_source: dict[SourceSpec, list[Item]] = defaultdict(list)
-    for item in items:
+    listed = list(items)
+    for item in listed:
         if item.kind == "enrollment":
             yield _enrollment(duck, item)
         elif item.source is None:
             yield Outcome(item, "its data source is defined nowhere")
-        else:
-            by_source[item.source].append(item)
-    for source, of_source in by_source.items():
+    for source, of_source in _by_source(listed).items():
         yield from _source(duck, source, of_source)
+
+
+def compare_forms(duck: duckdb.DuckDBPyConnection, items: Iterable[Item]) -> tuple[int, list[Item]]:
+    """How many items have a shorter form, and those whose literal form gives other values."""
+    compared, different = 0, []
+    for source, of_source in _by_source(items).items():
+        longer = {item: literal(item.text) for item in of_source if item.kind == "metric"}
+        changed = [i for i, text in longer.items() if text != expression(i.text)]
+        if changed and _prepared(duck, source, [item.text for item in changed]) is None:
+            for item in changed:
+                sql = metrics_query(source, [item])
+                other = sql.replace(expression(item.text), longer[item])
+                compared += 1
+                if duck.execute(sql).fetchall() != duck.execute(other).fetchall():
+                    different.append(item)
+    return compared, different
+
+
+def literal(text: str) -> str:
+    """The translation without the shorter forms."""
+    return emit(to_duckdb(gather_names(spell_out_unnest(parse_expression(text)))))
+
+
+def _by_source(items: Iterable[Item]) -> dict[SourceSpec, list[Item]]:
+    by_source: dict[SourceSpec, list[Item]] = defaultdict(list)
+    for item in items:
+        if item.source is not None:
+            by_source[item.source].append(item)
+    return by_source
 
 
 def _enrollment(duck: duckdb.DuckDBPyConnection, item: Item) -> Outcome:
@@ -70,18 +101,26 @@ def _enrollment(duck: duckdb.DuckDBPyConnection, item: Item) -> Outcome:
 
 
 def _source(duck, source: SourceSpec, items: list[Item]) -> Iterator[Outcome]:
-    texts = tuple(dict.fromkeys(item.text for item in items))
+    problem = _prepared(duck, source, [item.text for item in items])
+    if problem is not None:
+        yield from (Outcome(item, f"source: {problem}") for item in items)
+        return
+    yield from _batched(duck, source, items)
+
+
+def _prepared(duck, source: SourceSpec, texts: list[str]) -> str | None:
+    """Makes and fills the tables that a source and its metrics read."""
+    texts = list(dict.fromkeys(texts))
     try:
-        use = _use(source, texts)
+        use = _use(source, tuple(texts))
         words = Vocabulary.of([f"* FROM {source.relation}", *texts])
-        ids = {use_id.split(".")[-1].lower() for use_id in (source.client_id_column, "client_id")}
+        ids = {column.split(".")[-1].lower() for column in (source.client_id_column, "client_id")}
         _fill(duck, infer([use]), words, ids, {source.date_column.lower()})
         _enroll(duck, words)
         relation(source.relation)
     except (duckdb.Error, UnsupportedSql) as error:
-        yield from (Outcome(item, f"source: {_short(error)}") for item in items)
-        return
-    yield from _batched(duck, source, items)
+        return _short(error)
+    return None
 
 
 def _use(source: SourceSpec, texts: tuple[str, ...]) -> Use:
@@ -187,6 +226,3 @@ def _insert(duck, table: str, columns: dict[str, Type], rows) -> None:
 
 def _short(error: Exception) -> str:
     return str(error).splitlines()[0][:160]
-
-
-__all__ = ["DAYS", "Outcome", "sweep"]

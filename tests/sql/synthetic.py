@@ -19,6 +19,11 @@ from sonde.sql.schemas import Array, Scalar, Struct, Type
 
 UNITS = [f"unit-{i:02}" for i in range(32)]
 DAYS = 44
+_COMPARES = (
+    *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between),
+    *(exp.Like, exp.RegexpLike, exp.StartsWith, exp.Contains),
+)
+_OPERATING_SYSTEMS = ("Windows_NT", "Windows_NT", "Darwin", "Linux", "iOS", "Android")
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -82,9 +87,9 @@ class Vocabulary:
         if isinstance(node.parent, exp.RegexpLike):
             value = re.sub(r"[\^\$\(\)\*\+\?]", "", value.split("|")[0])
         self.texts.append(value)
-        compared = node.parent
-        for column in compared.find_all(exp.Column, exp.Dot) if compared is not None else ():
-            self.compared[column.name.lower()].append(value)
+        if isinstance(node.parent, _COMPARES):
+            for column in node.parent.find_all(exp.Column, exp.Dot):
+                self.compared[column.name.lower()].append(value)
 
 
 def _columns(*nodes: exp.Expr) -> set[str]:
@@ -160,10 +165,16 @@ class Filler:
         name = name.lower()
         if name in self.words.histograms:
             return self._histogram()
-        if (special := self._special(name)) is not None:
+        if (special := self._special(name)) is not None and "build" not in name:
             return special
         if candidates := self.words.compared.get(name):
             return self.random.choice([*candidates, "x"])
+        if name == "os":
+            return self.random.choice(_OPERATING_SYSTEMS)
+        if name == "os_version":
+            return self.random.choice(["10.0", "6.1", "6.2"])
+        if name == "app_build":
+            return self.random.choice(["21571434", "2015757667", "30011200"])
         if "build" in name:
             return self._day().strftime("%Y%m%d") + "094500"
         if "version" in name:

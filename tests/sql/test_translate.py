@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from sonde.errors import ConfigError, Place
 from sonde.sql import TableName, UnsupportedSql, check, expression, query, relation
-from sonde.sql.calls import gather_names
-from sonde.sql.rules import RULES, SAME, to_duckdb
-from sonde.sql.syntax import Position, parse_expression
-from sonde.sql.tables import spell_out_unnest
-from sonde.sql.translate import emit
+from sonde.sql.rules import RULES, SAME
+from sonde.sql.syntax import Position
+from tests.sql.sweep import literal
 
 # Tables and names.
 
@@ -37,6 +35,14 @@ def test_quotes_may_stand_anywhere(text):
 def test_dashes_need_no_quotes():
     found = query("SELECT a FROM moz-fx-data.telemetry.main")
     assert found.tables == (TableName("moz-fx-data", "telemetry", "main"),)
+
+
+def test_group_by_all_beside_qualify_is_spelled_out(duck):
+    found = query(
+        """SELECT c, SUM(n) AS n, 1 AS one FROM UNNEST([STRUCT('a' AS c, 1 AS n), ('b', 2)])
+        GROUP BY ALL QUALIFY ROW_NUMBER() OVER (ORDER BY SUM(n) DESC) = 1"""
+    )
+    assert duck.execute(found.sql).fetchall() == [("b", 2, 1)]
 
 
 def test_the_last_component_is_the_alias():
@@ -250,8 +256,7 @@ rows = st.lists(
 )
 
 
-def literal_translation(text: str) -> str:
-    return emit(to_duckdb(gather_names(spell_out_unnest(parse_expression(text)))))
+TRANSLATED = [(text, expression(text), literal(text)) for text in FORMS]
 
 
 @settings(max_examples=15, deadline=None)  # DuckDB is slow to plan the literal forms
@@ -260,11 +265,11 @@ def test_shorter_forms_are_equal(macro_session, rows):
     pair = pa.struct({"key": pa.string(), "value": pa.int64()})
     maps, numbers = zip(*rows, strict=True)
     table = pa.table({"m": pa.array(maps, pa.list_(pair)), "n": pa.array(numbers, pa.int64())})
-    macro_session.register("forms", table)
-    for text in FORMS:
-        short, literal = expression(text), literal_translation(text)
-        found = macro_session.execute(f"SELECT {short}, {literal} FROM forms").fetchall()
-        assert [a for a, _ in found] == [b for _, b in found], text
+    with macro_session.cursor() as cursor:
+        cursor.register("forms", table)
+        for text, short, literal in TRANSLATED:
+            found = cursor.execute(f"SELECT {short}, {literal} FROM forms").fetchall()
+            assert [a for a, _ in found] == [b for _, b in found], text
 
 
 def test_most_forms_are_shorter():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
 from sonde.errors import did_you_mean
-from sonde.sql.duck import Rule, call, has_aggregate
+from sonde.sql.duck import Rule, call, cast, has_aggregate, number
 from sonde.sql.syntax import Refusal
 
 # Name without project -> macro. `udf` is the older name of a few.
@@ -30,6 +32,13 @@ PERSISTENT = {
     "udf.keyed_histogram_get_sum": "udf_keyed_histogram_get_sum",
     "udf.monetized_search": "udf_monetized_search",
     "udf.normalize_search_engine": "udf_normalize_search_engine",
+}
+_RAISING: dict[str, Callable[..., exp.Expr]] = {
+    "sonde_nonzero": lambda b: exp.Nullif(this=b, expression=number(0)),
+    "sonde_day": lambda d: cast(d, "DATE"),
+    "sonde_bool": lambda x: call("sonde_safe_bool", x),
+    "sonde_element": lambda a, i: call("sonde_safe_element", a, i),
+    "sonde_positive": lambda x: x,
 }
 _INSTEAD = {
     "farm_fingerprint": "FARM_FINGERPRINT has no counterpart; use sample_id, or TO_HEX(MD5(x))",
@@ -131,10 +140,14 @@ def _instead(node: exp.Expr) -> exp.Expr:
 
 
 def _safe(node: exp.Expr) -> exp.Expr:
-    """SAFE.f(x): NULL where f raises."""
+    """SAFE.f(x): NULL where f raises. What raises on purpose is no part of DuckDB's TRY."""
     if has_aggregate(node.this):
         raise Refusal(node, "SAFE. applies to a function of a row, not of an aggregate")
-    return call("try", node.this)
+    holder = exp.Paren(this=node.this)
+    for raising in list(holder.find_all(exp.Anonymous)):
+        if (made := _RAISING.get(str(raising.name))) is not None:
+            raising.replace(made(*raising.expressions))
+    return call("try", holder.this.pop())
 
 
 RULES: dict[type[exp.Expr], Rule] = {

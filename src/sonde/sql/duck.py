@@ -102,6 +102,6 @@ def lambda_(variable: str, body: exp.Expr) -> exp.Expr:
 def has_aggregate(node: exp.Expr) -> bool:
     """Whether an aggregate stands in the tree outside subqueries (windows included)."""
     return any(
-        isinstance(n, exp.AggFunc)
+        isinstance(n, exp.AggFunc | exp.Window)
         for n in node.walk(prune=lambda n: isinstance(n, exp.Query | exp.Subquery))
     )

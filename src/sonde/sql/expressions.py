@@ -130,9 +130,12 @@ class Reader:
 
     def _source(self, node: exp.Expr, scope: Scope) -> Source:
         if isinstance(node, exp.Unnest):
-            array = node.expressions[0]
+            array, offset = node.expressions[0], node.args.get("offset")
             return Source(
-                alias_of(node), element=self.type_of(array, scope).element(), array=last_name(array)
+                alias_of(node),
+                element=self.type_of(array, scope).element(),
+                array=last_name(array),
+                offset=offset.name if isinstance(offset, exp.Expr) else "offset" if offset else "",
             )
         return Source(alias_of(node), row=self.source_row(node, scope))
 

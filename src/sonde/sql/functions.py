@@ -54,11 +54,12 @@ _CASTS = (
     WHEN x IS NULL OR lower(CAST(x AS VARCHAR)) IN ('true', 'false') THEN CAST(x AS BOOLEAN)
     ELSE error('"' || CAST(x AS VARCHAR) || '" is not a BOOL; write SAFE_CAST') END
   ELSE CAST(x AS BOOLEAN) END""",
-    # A whole float has no point, as in BigQuery.
+    # A whole float has no point, and an instant has its zone, as in BigQuery.
     """sonde_string(x) AS CASE
   WHEN typeof(x) IN ('DOUBLE', 'FLOAT')
     AND abs(TRY_CAST(CAST(x AS VARCHAR) AS DOUBLE)) < 1e15
   THEN regexp_replace(CAST(x AS VARCHAR), '\\.0$', '')
+  WHEN typeof(x) = 'TIMESTAMP' THEN CAST(x AS VARCHAR) || '+00'
   ELSE CAST(x AS VARCHAR) END""",
     "sonde_safe_string(x) AS sonde_string(x)",
     """sonde_date(x) AS CASE
@@ -81,6 +82,8 @@ _CASTS = (
 _SCALARS = (
     """sonde_nonzero(b) AS CASE
   WHEN b = 0 THEN error('division by zero; write SAFE_DIVIDE(a, b)') ELSE b END""",
+    """sonde_positive(x) AS CASE
+  WHEN x <= 0 THEN error('a logarithm is of a positive number') ELSE x END""",
     "sonde_safe_divide(a, b) AS a / nullif(b, 0)",
     "sonde_position(p) AS CASE WHEN p = 0 THEN 1 ELSE p END",
     """sonde_day(d) AS CASE
@@ -127,17 +130,17 @@ _JSON = (
   WHEN TRY(json_type(j, p)) = 'ARRAY'
     AND NOT list_has_any(json_type(j, q), ['OBJECT', 'ARRAY'])
   THEN json_extract_string(j, q) END""",
-    "sonde_json_extract(j, p) AS json_extract(j, p)",
-    "sonde_json_string(j, p) AS json_extract_string(j, p)",
-    "sonde_json_bool(j, p) AS sonde_bool(json_extract_string(j, p))",
-    "sonde_json_int64(j, p) AS sonde_int64(json_extract_string(j, p))",
-    "sonde_json_float64(j, p) AS CAST(json_extract_string(j, p) AS DOUBLE)",
+    "sonde_json_extract(j, p) AS TRY(json_extract(j, p))",
+    "sonde_json_string(j, p) AS TRY(json_extract_string(j, p))",
+    "sonde_json_bool(j, p) AS sonde_bool(TRY(json_extract_string(j, p)))",
+    "sonde_json_int64(j, p) AS sonde_int64_of_text(TRY(json_extract_string(j, p)))",
+    "sonde_json_float64(j, p) AS CAST(TRY(json_extract_string(j, p)) AS DOUBLE)",
     # STRING also writes dates and times.
     """sonde_string_of(x) AS CASE
   WHEN typeof(x) IN ('VARCHAR', 'JSON') THEN json_extract_string(CAST(x AS VARCHAR), '$')
   ELSE CAST(x AS VARCHAR) END""",
     "sonde_bool_of(x) AS sonde_bool(json_extract_string(x, '$'))",
-    "sonde_int64_of(x) AS sonde_int64(json_extract_string(x, '$'))",
+    "sonde_int64_of(x) AS sonde_int64_of_text(json_extract_string(x, '$'))",
     "sonde_float64_of(x) AS CAST(json_extract_string(x, '$') AS DOUBLE)",
 )
 

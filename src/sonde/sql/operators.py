@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sonde.sql.duck import Rule, arguments, call, calls, cast, number, text
+from sonde.sql.duck import Rule, arguments, call, calls, cast, text
 from sonde.sql.syntax import Refusal
 
 _ALIASES = {"INT": "BIGINT", "SMALLINT": "BIGINT", "TINYINT": "BIGINT"}  # all are INT64
@@ -86,6 +86,14 @@ def _literal(node: exp.Expr) -> exp.Expr:
     return exp.Literal.number(digits if "e" in digits else f"{digits.rstrip('.')}e0")
 
 
+def _wide(node: exp.Expr) -> exp.Expr:
+    """INT64, where DuckDB would multiply or shift constants of 32 bits and overflow."""
+    left = node.this
+    if isinstance(left, exp.Literal) and left.name.isdigit():
+        left.replace(cast(left.copy(), "BIGINT"))
+    return node
+
+
 def _divide(node: exp.Expr) -> exp.Expr:
     return exp.Div(this=node.this, expression=_nonzero(node.expression), typed=False, safe=False)
 
@@ -142,10 +150,18 @@ def _quantifier(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _ln(node: exp.Expr) -> exp.Expr:
+    return call("ln", _positive(node.this))
+
+
 def _log(node: exp.Expr) -> exp.Expr:
-    if node.this.name == "10":
-        return call("log10", node.expression)
-    return call("log", *arguments(node, "this", "expression"))
+    value = _positive(node.expression)
+    return call("log10", value) if node.this.name == "10" else call("log", node.this, value)
+
+
+def _positive(value: exp.Expr) -> exp.Expr:
+    """Zero has no logarithm in BigQuery; in DuckDB it is -inf."""
+    return call("sonde_positive", value)
 
 
 def _round(node: exp.Expr) -> exp.Expr:
@@ -162,10 +178,6 @@ def _parameter(node: exp.Expr) -> exp.Expr:
     raise Refusal(node, "query parameters have no value here; write the value")
 
 
-def _float64(node: exp.Expr) -> exp.Expr:
-    return cast(node, "DOUBLE")
-
-
 RULES: dict[type[exp.Expr], Rule] = {
     exp.Literal: _literal,
     exp.RawString: lambda node: text(node.name),
@@ -175,6 +187,8 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.ColumnDef: _data_type,
     exp.Div: _divide,
     exp.SafeDivide: _safe_divide,
+    exp.Mul: _wide,
+    exp.BitwiseLeftShift: _wide,
     exp.Mod: _modulo,
     exp.IntDiv: _integer_divide,
     exp.In: _in,
@@ -190,7 +204,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Pow: calls("pow", "this", "expression"),
     exp.Sqrt: calls("sqrt", "this"),
     exp.Exp: calls("exp", "this"),
-    exp.Ln: calls("ln", "this"),
+    exp.Ln: _ln,
     exp.Log: _log,
     exp.IsNan: calls("isnan", "this"),
     exp.IsInf: calls("isinf", "this"),
@@ -198,4 +212,3 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Parameter: _parameter,
     exp.Placeholder: _parameter,
 }
-__all__ = ["RULES", "duck_type", "number"]

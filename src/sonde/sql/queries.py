@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sonde.sql.duck import Rule
+from sonde.sql.duck import Rule, has_aggregate
 from sonde.sql.syntax import Refusal
 from sonde.sql.tables import flat
 
@@ -42,6 +42,20 @@ def _group_by_aliases(select: exp.Expr) -> None:
         value = named.get(key.name.lower())
         if value is not None and not isinstance(value, exp.Literal) and value != key:
             key.replace(value.copy())
+
+
+def spell_out_group_by_all(tree: exp.Expr) -> exp.Expr:
+    """The tree with the keys of GROUP BY ALL one by one, beside QUALIFY: DuckDB wants them so."""
+    for select in tree.find_all(exp.Select):
+        group = select.args.get("group")
+        if group is None or not group.args.get("all") or not select.args.get("qualify"):
+            continue
+        if any(item.is_star for item in select.expressions):
+            raise Refusal(group, "GROUP BY ALL with QUALIFY and *: write the columns")
+        values = [i.this if isinstance(i, exp.Alias) else i for i in select.expressions]
+        keys = [v.copy() for v in values if not has_aggregate(v) and v.find(exp.Column)]
+        select.set("group", exp.Group(expressions=keys))
+    return tree
 
 
 def _column(node: exp.Expr) -> exp.Expr:

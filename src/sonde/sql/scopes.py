@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from sonde.sql.jsons import dotted
+from sonde.sql.schemas import Scalar
 from sonde.sql.unify import Unknown
 
 _MAP_FIELDS = frozenset({"key", "value"})
@@ -64,6 +65,7 @@ class Source:
     row: Row | None = None
     element: Unknown | None = None
     array: str = ""  # the last name of the unnested array
+    offset: str = ""  # the name of WITH OFFSET
 
 
 @dataclass
@@ -129,6 +131,8 @@ def _of_element(scope: Scope, name: str) -> Unknown | None:
     for source in scope.sources:
         if source.element is None:
             continue
+        if source.offset and name.lower() == source.offset.lower():
+            return Unknown(name).must_be(Scalar.INT64)
         if len(scope.sources) == 1 and not source.alias:
             return source.element.field(name)
         likely = _EVENT_FIELDS if source.array.lower().endswith("events") else _MAP_FIELDS

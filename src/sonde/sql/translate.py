@@ -12,9 +12,11 @@ from typing import Literal, assert_never
 
 from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.errors import UnsupportedError
 
 from sonde.sql.calls import gather_names
 from sonde.sql.histograms import shorten
+from sonde.sql.queries import spell_out_group_by_all
 from sonde.sql.rules import to_duckdb
 from sonde.sql.syntax import (
     Refusal,
@@ -24,7 +26,13 @@ from sonde.sql.syntax import (
     parse_query,
     parse_relation,
 )
-from sonde.sql.tables import TableName, physical_tables, spell_out_unnest
+from sonde.sql.tables import (
+    TableName,
+    physical_tables,
+    quoted,
+    relation_name,
+    spell_out_unnest,
+)
 
 Kind = Literal["expression", "relation", "query"]
 _CACHED = 1 << 14
@@ -45,7 +53,7 @@ def expression(text: str) -> str:
     >>> expression("COALESCE(SUM(x), 0)")
     'COALESCE(SUM("x"), 0)'
     """
-    return _translated(spell_out_unnest(parse_expression(text)), text)
+    return _translated(parse_expression(text), text).sql
 
 
 @functools.lru_cache(maxsize=_CACHED)
@@ -55,14 +63,12 @@ def relation(text: str) -> Relation:
     >>> relation("`moz-fx-data-shared-prod.telemetry.main`").sql
     '"telemetry.main"'
     """
-    tree = spell_out_unnest(parse_relation(text))
-    tables = _tables(tree, text)
+    tree = parse_relation(text)
+    made = _translated(tree, text)
     if isinstance(tree, exp.Table):
-        (name,) = tables
-        tree.set("alias", exp.TableAlias(this=exp.to_identifier(name.table)))
-        sql = _translated(tree, text)
-        return Relation(sql.rsplit(" AS ", 1)[0], tables)
-    return Relation(_translated(tree, text), tables)
+        (name,) = made.tables
+        return Relation(quoted(relation_name(name)), made.tables)
+    return made
 
 
 @functools.lru_cache(maxsize=_CACHED)
@@ -72,9 +78,7 @@ def query(text: str) -> Relation:
     >>> query("SELECT a FROM d.t").sql
     'SELECT "a" FROM "d.t" AS "t"'
     """
-    tree = spell_out_unnest(parse_query(text))
-    tables = _tables(tree, text)  # before the translation renames them
-    return Relation(_translated(tree, text), tables)
+    return _translated(parse_query(text), text)
 
 
 def check(text: str, kind: Kind) -> str | None:
@@ -98,18 +102,23 @@ def check(text: str, kind: Kind) -> str | None:
     return None
 
 
-def _tables(tree: exp.Expr, text: str) -> tuple[TableName, ...]:
-    try:
-        return physical_tables(tree)
-    except Refusal as refusal:
-        raise located(refusal, text) from None
+def prepared(tree: exp.Expr) -> exp.Expr:
+    """The BigQuery tree in the forms that the rules, and whoever takes it apart, rely on.
+
+    Functions have one name, arrays in FROM are UNNEST, no subquery is left where a list will do.
+    """
+    return shorten(spell_out_group_by_all(gather_names(spell_out_unnest(tree))))
 
 
-def _translated(tree: exp.Expr, text: str) -> str:
+def _translated(tree: exp.Expr, text: str) -> Relation:
     try:
-        return emit(to_duckdb(shorten(gather_names(tree))))
+        ready = prepared(tree)
+        tables = physical_tables(ready)  # before they are renamed
+        return Relation(emit(to_duckdb(ready)), tables)
     except Refusal as refusal:
         raise located(refusal, text) from None
+    except UnsupportedError as error:
+        raise UnsupportedSql(str(error)) from None
 
 
 def emit(tree: exp.Expr) -> str:
