@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from sonde.sql.text import quoted
+
 # An engine's name begins with the left (lower case); the first that fits gives its known name.
 SEARCH_ENGINES: Mapping[str, str] = MappingProxyType(
     {
@@ -303,14 +305,10 @@ def macros(
 
 def _engine_cases(search_engines: Mapping[str, str]) -> str:
     cases = [
-        f"WHEN starts_with(lower(s), {_quoted(start)}) THEN {_quoted(name)}"
+        f"WHEN starts_with(lower(s), {quoted(start)}) THEN {quoted(name)}"
         for start, name in search_engines.items()
     ]
     return "\n  ".join(["WHEN s IS NULL THEN NULL", *cases, "ELSE 'Other'"])
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 MACROS: tuple[str, ...] = macros()

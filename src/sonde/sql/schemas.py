@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from sonde.sql.tables import TableName, quoted, relation_name
+from sonde.sql.tables import TableName, relation_name
+from sonde.sql.text import identifier
 
 
 class Scalar(enum.Enum):
@@ -82,8 +83,8 @@ def create_table(name: TableName, columns: Mapping[str, Type]) -> str:
     >>> create_table(TableName("p", "d", "t"), {"x": Scalar.INT64})
     'CREATE TABLE "d.t" ("x" BIGINT)'
     """
-    return f"CREATE TABLE {quoted(relation_name(name))} ({_columns(columns)})"
+    return f"CREATE TABLE {identifier(relation_name(name))} ({_columns(columns)})"
 
 
 def _columns(columns: Mapping[str, Type]) -> str:
-    return ", ".join(f"{quoted(name)} {duck_type(kind)}" for name, kind in columns.items())
+    return ", ".join(f"{identifier(name)} {duck_type(kind)}" for name, kind in columns.items())

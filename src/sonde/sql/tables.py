@@ -45,15 +45,6 @@ def relation_name(name: TableName) -> str:
     return f"{name.dataset}.{name.table}" if name.dataset else name.table
 
 
-def quoted(name: str) -> str:
-    """An identifier of DuckDB.
-
-    >>> quoted('a"b')
-    '"a""b"'
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
 def table_name(node: exp.Table) -> TableName | None:
     """The physical table a node reads; None when it names a common table expression."""
     if not node.text("db") and "." not in node.name and is_common_table(node):

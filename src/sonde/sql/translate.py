@@ -29,10 +29,10 @@ from sonde.sql.syntax import (
 from sonde.sql.tables import (
     TableName,
     physical_tables,
-    quoted,
     relation_name,
     spell_out_unnest,
 )
+from sonde.sql.text import identifier
 
 Kind = Literal["expression", "relation", "query"]
 _CACHED = 1 << 14
@@ -67,7 +67,7 @@ def relation(text: str) -> Relation:
     made = _translated(tree, text)
     if isinstance(tree, exp.Table):
         (name,) = made.tables
-        return Relation(quoted(relation_name(name)), made.tables)
+        return Relation(identifier(relation_name(name)), made.tables)
     return made
 
 
