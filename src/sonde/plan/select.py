@@ -77,6 +77,7 @@ def analysis_dates(start: date, end: date | None, today: date) -> list[date]:
 def effective_date(record: ExperimentRecord, as_of: date) -> date:
     """The date as of which an experiment is analysed: a holdback's stands still between reruns.
 
+    >>> from datetime import datetime
     >>> holdback = ExperimentRecord("h", do_rerun=True, do_rerun_timestamp=datetime(2020, 3, 8))
     >>> str(effective_date(holdback, date(2020, 3, 12)))
     '2020-03-07'
