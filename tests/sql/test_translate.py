@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -15,6 +17,7 @@ from sonde.sql import TableName, UnsupportedSql, check, expression, query, relat
 from sonde.sql.rules import RULES, SAME
 from sonde.sql.syntax import Position
 from tests.sql.sweep import literal
+from tests.sql.tree import items
 
 # Tables and names.
 
@@ -118,6 +121,9 @@ REFUSED = [
     ("mozfun.map.sum(m)", "mozfun.map.sum"),
     ("moz.other.f(x)", 'no function "moz.other.f"'),
     ("x.*", "expression"),
+    ("JSON_VALUE(x, '$..a')", "JSON path"),
+    ("MAX_BY(x)", "MAX_BY"),
+    ("DATE()", "arguments"),
 ]
 
 
@@ -198,6 +204,26 @@ def test_check_is_silent_about_what_is_right():
     assert check("SUM(x)", "expression") is None
     assert check("d.t", "relation") is None
     assert check("SELECT 1", "query") is None
+
+
+tokens = [
+    token
+    for item in items(Path(__file__).parent / "hub")
+    for text in (item.text, item.source.relation if item.source else "1")
+    for token in re.findall(r"\w+|'[^']*'|\s+|.", text)
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(tokens) - 40), st.integers(1, 40), st.lists(st.sampled_from(tokens)))
+def test_broken_text_is_the_authors_error_and_no_other(start, length, noise):
+    """Any stretch of real SQL, with any words in it, translates or is refused."""
+    text = tokens[start : start + length]
+    for word in noise[:3]:
+        text.insert(len(text) // 2, word)
+    for kind in ("expression", "relation", "query"):
+        message = check("".join(text), kind)
+        assert message is None or message
 
 
 def test_every_node_is_kept_or_rewritten_not_both():

@@ -73,6 +73,18 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
         return node
     rule = RULES.get(kind)
     if rule is None:
-        word = kind.sql_name() if issubclass(kind, exp.Func) else node.sql("bigquery")[:60]
-        raise Refusal(node, f"{word} is not supported")
-    return rule(node)
+        raise Refusal(node, f"{_spelled(node)} is not supported")
+    try:
+        return rule(node)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # The parser lets a function have any arguments; each rule expects BigQuery's.
+        raise Refusal(node, f"{_spelled(node)}: these arguments are not supported") from error
+
+
+def _spelled(node: exp.Expr) -> str:
+    """The function's name, or the beginning of the text."""
+    if isinstance(node, exp.Func):
+        return str(node.meta.get("bigquery_name") or node.sql_name())
+    if isinstance(node, exp.JSONPathPart):
+        return "this part of a JSON path"
+    return node.sql("bigquery")[:60]

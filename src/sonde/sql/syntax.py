@@ -118,6 +118,8 @@ def _parse(text: str, prefix: str = "") -> exp.Expr:
         raise _syntax_error(error, before) from None
     except TokenError:
         raise UnsupportedSql("a string, name or comment is not closed") from None
+    except (AttributeError, TypeError, ValueError) as error:  # the parser tripped over it
+        raise UnsupportedSql("cannot be read") from error
     for node in tree.walk() if prefix else ():
         if "start" in node.meta:
             node.meta["start"] -= len(prefix)
