@@ -82,6 +82,12 @@ def literal(text: str) -> str:
     return emit(to_duckdb(gather_names(spell_out_unnest(parse_expression(text)))))
 
 
+def fill_for(duck: duckdb.DuckDBPyConnection, text: str) -> None:
+    """Makes and fills the tables that a whole query reads."""
+    ids = {"client_id", "analysis_id"}
+    _fill(duck, infer([], [text]), Vocabulary.of([f"({text})"]), ids, set())
+
+
 def _by_source(items: Iterable[Item]) -> dict[SourceSpec, list[Item]]:
     by_source: dict[SourceSpec, list[Item]] = defaultdict(list)
     for item in items:
@@ -93,7 +99,7 @@ def _by_source(items: Iterable[Item]) -> dict[SourceSpec, list[Item]]:
 def _enrollment(duck: duckdb.DuckDBPyConnection, item: Item) -> Outcome:
     try:
         translated = query(item.text)
-        _fill(duck, infer([], [item.text]), Vocabulary.of([f"({item.text})"]), set(), set())
+        fill_for(duck, item.text)
         rows = duck.execute(translated.sql).fetchall()
     except (duckdb.Error, UnsupportedSql) as error:
         return Outcome(item, _short(error))

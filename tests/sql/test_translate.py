@@ -48,6 +48,13 @@ def test_group_by_all_beside_qualify_is_spelled_out(duck):
     assert duck.execute(found.sql).fetchall() == [("b", 2, 1)]
 
 
+def test_a_field_names_its_column(duck):
+    found = query(
+        "SELECT mozfun.map.get_key([STRUCT('k' AS key, STRUCT(1 AS branch) AS value)], 'k').branch"
+    )
+    assert [column[0] for column in duck.execute(found.sql).description] == ["branch"]
+
+
 def test_the_last_component_is_the_alias():
     assert query("SELECT main.a FROM p.d.main").sql == 'SELECT "main"."a" FROM "d.main" AS "main"'
 
@@ -121,7 +128,7 @@ REFUSED = [
     ("mozfun.map.sum(m)", "mozfun.map.sum"),
     ("moz.other.f(x)", 'no function "moz.other.f"'),
     ("x.*", "expression"),
-    ("JSON_VALUE(x, '$..a')", "JSON path"),
+    ("JSON_VALUE(x, '$..a')", "Recursive"),
     ("MAX_BY(x)", "MAX_BY"),
     ("DATE()", "arguments"),
 ]

@@ -44,6 +44,15 @@ def _group_by_aliases(select: exp.Expr) -> None:
             key.replace(value.copy())
 
 
+def spell_out_names(tree: exp.Expr) -> exp.Expr:
+    """The tree with an alias on `f(x).field` in SELECT: BigQuery calls the column `field`."""
+    for select in tree.find_all(exp.Select):
+        for item in select.expressions:
+            if isinstance(item, exp.Dot) and isinstance(item.expression, exp.Identifier):
+                item.replace(exp.alias_(item.copy(), item.expression.name))
+    return tree
+
+
 def spell_out_group_by_all(tree: exp.Expr) -> exp.Expr:
     """The tree with the keys of GROUP BY ALL one by one, beside QUALIFY: DuckDB wants them so."""
     for select in tree.find_all(exp.Select):

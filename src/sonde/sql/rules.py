@@ -82,9 +82,8 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
 
 
 def _spelled(node: exp.Expr) -> str:
-    """The function's name, or the beginning of the text."""
-    if isinstance(node, exp.Func):
-        return str(node.meta.get("bigquery_name") or node.sql_name())
-    if isinstance(node, exp.JSONPathPart):
-        return "this part of a JSON path"
-    return node.sql("bigquery")[:60]
+    """The beginning of the text, as its author wrote it."""
+    try:
+        return node.sql("bigquery")[:60]
+    except (AttributeError, TypeError, ValueError):  # too broken to be written again
+        return type(node).__name__

@@ -16,7 +16,7 @@ from sqlglot.errors import UnsupportedError
 
 from sonde.sql.calls import gather_names
 from sonde.sql.histograms import shorten
-from sonde.sql.queries import spell_out_group_by_all
+from sonde.sql.queries import spell_out_group_by_all, spell_out_names
 from sonde.sql.rules import to_duckdb
 from sonde.sql.syntax import (
     Refusal,
@@ -107,7 +107,9 @@ def prepared(tree: exp.Expr) -> exp.Expr:
 
     Functions have one name, arrays in FROM are UNNEST, no subquery is left where a list will do.
     """
-    return shorten(spell_out_group_by_all(gather_names(spell_out_unnest(tree))))
+    for step in (spell_out_unnest, gather_names, spell_out_names, spell_out_group_by_all, shorten):
+        tree = step(tree)
+    return tree
 
 
 def _translated(tree: exp.Expr, text: str) -> Relation:
