@@ -18,7 +18,7 @@ from sonde.sql.pretreatments import Treatment
 from sonde.sql.summaries import Frame
 from sonde.sql.text import identifier
 from sonde.stats.estimate import Estimate, NotEstimable, Outcome
-from sonde.stats.needs import Columns
+from sonde.stats.needs import Columns, Need
 from sonde.stats.registry import statistic
 from sonde.stats.statistic import Covariate, Statistic
 from sonde.warehouse.duckdb import Session
@@ -60,6 +60,8 @@ class Row:
                     "point": e.point,
                     "lower": e.lower,
                     "upper": e.upper,
+                    "reason": None,
+                    "detail": None,
                 }
             case NotEstimable() as e:
                 return about | {
@@ -67,6 +69,10 @@ class Row:
                     "branch": e.branch,
                     "comparison": e.comparison,
                     "comparison_to_branch": e.comparison_to_branch,
+                    "ci_width": None,
+                    "point": None,
+                    "lower": None,
+                    "upper": None,
                     "reason": e.reason.value,
                     "detail": e.detail,
                 }
@@ -88,23 +94,10 @@ class Scorer:
         for segment in (ALL, *(s.name for s in self._experiment.segments)):
             where = "" if segment == ALL else identifier(f"s:{segment}")
             summariser = Summariser(self._session, Frame(treatment.relation(where)))
-            self._gather(summariser, asked, cells)
+            gather(summariser, asked, cells)
             for each in asked:
                 for cell in cells:
                     yield from self._estimates(summariser, each, cell, segment)
-
-    def _gather(self, summariser: Summariser, asked: Sequence[Asked], cells: Sequence[int]) -> None:
-        """Ask until no statistic needs more: a few need more when they see the data."""
-        while True:
-            missing: dict[int, list[Any]] = defaultdict(list)
-            for cell in cells:
-                known = summariser.summaries(cell)
-                for each in asked:
-                    needs = each.statistic.needs(each.columns, known)
-                    missing[cell] += known.missing(needs)
-            if not any(missing.values()):
-                return
-            summariser.answer(missing)
 
     def _estimates(
         self, summariser: Summariser, asked: Asked, cell: int, segment: str
@@ -113,7 +106,7 @@ class Scorer:
         others = [b for b in summariser.branches(cell) if b not in declared]
         branches = declared if asked.statistic.name in _DECLARED_ONLY else declared + others
         rng = np.random.default_rng(
-            _seed(self._seed, cell, segment, asked.metric, asked.statistic.name)
+            seed_of(self._seed, cell, segment, asked.metric, asked.statistic.name)
         )
         try:
             outcomes = list(
@@ -135,11 +128,24 @@ class Scorer:
             yield Row(cell, segment, asked.metric, asked.statistic.label, outcome)
 
 
+def gather(summariser: Summariser, asked: Sequence[Asked], cells: Sequence[int]) -> None:
+    """Ask until no statistic needs more: a few need more when they see the data."""
+    while True:
+        missing: dict[int, list[Need]] = defaultdict(list)
+        for cell in cells:
+            known = summariser.summaries(cell)
+            for each in asked:
+                missing[cell] += known.missing(each.statistic.needs(each.columns, known))
+        if not any(missing.values()):
+            return
+        summariser.answer(missing)
+
+
 # The effect on all units' days of use is said of the branches that the experiment declares.
 _DECLARED_ONLY = {"per_client_dau_impact"}
 
 
-def _seed(*parts: object) -> int:
+def seed_of(*parts: object) -> int:
     """From what the numbers are about, never from the clock: a rerun gives the same."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
