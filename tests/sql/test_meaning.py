@@ -512,3 +512,51 @@ def test_value(duck, text, expected):
         found = float(found)
     assert found == expected
     assert type(found) is type(expected) or not isinstance(expected, bool | int | str | date)
+
+
+@pytest.mark.parametrize("column_type", ["VARCHAR", "JSON"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("JSON_VALUE(j, '$.c.d')", "1"),
+        ("JSON_VALUE(j.a)", "x"),
+        ("JSON_QUERY(j, '$.c')", '{"d":1}'),
+        ("STRING(j['a'])", "x"),
+        ("BOOL(j.b)", True),
+        ("INT64(j['c'].d)", 1),
+        ("j['none'] IS NULL", True),
+        ("JSON_VALUE(TO_JSON_STRING(j), '$.a')", "x"),
+        ("mozfun.hist.extract(JSON_QUERY(j, '$.h')).sum", 5),
+    ],
+)
+def test_json_is_text_or_json(duck, column_type, text, expected):
+    """Parquet files have text where BigQuery has JSON; other engines may have the type."""
+    json = """{"a": "x", "b": true, "c": {"d": 1}, "h": {"sum": 5, "values": {"1": 5}}}"""
+    duck.execute(f"CREATE OR REPLACE TABLE \"d.documents\" AS SELECT '{json}'::{column_type} AS j")
+    if column_type == "VARCHAR" and "TO_JSON_STRING" in text:
+        pytest.skip("text is a string to TO_JSON_STRING")
+    assert evaluated(duck, f"{text} FROM d.documents") == expected
+
+
+@pytest.mark.parametrize("column_type", ["TIMESTAMP", "TIMESTAMP WITH TIME ZONE"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DATE(t)", date(2024, 3, 1)),
+        ("EXTRACT(HOUR FROM t)", 23),
+        ("DATE(t, 'Asia/Tokyo')", date(2024, 3, 2)),
+        ("t >= '2024-03-01 23:00:00'", True),
+        ("t < TIMESTAMP '2024-03-02'", True),
+        ("DATE_DIFF(DATE '2024-03-02', DATE(t), DAY)", 1),
+        ("TIMESTAMP_DIFF(TIMESTAMP '2024-03-02 00:29:00', t, HOUR)", 0),
+        ("TIMESTAMP_TRUNC(t, HOUR)", at(2024, 3, 1, 23)),
+        ("TIMESTAMP_ADD(t, INTERVAL 1 DAY)", at(2024, 3, 2, 23, 30)),
+        ("UNIX_SECONDS(t)", 1709335800),
+        ("FORMAT_TIMESTAMP('%H:%M', t)", "23:30"),
+        ("CAST(t AS STRING)", "2024-03-01 23:30:00+00"),
+    ],
+)
+def test_an_instant_has_a_zone_or_is_in_utc(duck, column_type, text, expected):
+    instant = f"CAST('2024-03-01 23:30:00' AS {column_type})"
+    duck.execute(f'CREATE OR REPLACE TABLE "d.instants" AS SELECT {instant} AS t')
+    assert evaluated(duck, f"{text} FROM d.instants") == expected

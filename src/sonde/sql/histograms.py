@@ -39,7 +39,7 @@ class _Unknown(Exception):
 def shorten(tree: exp.Expr) -> exp.Expr:
     """The tree, with subqueries over arrays turned into list functions where that is the same."""
     holder = exp.Paren(this=tree)
-    names = (f"item_{i}" for i in itertools.count())
+    names = (f"unnested_{i}" for i in itertools.count())
     for node in reversed(list(holder.walk())):
         made = _shortened(node, names)
         if made is not None:
