@@ -21,6 +21,7 @@ from sonde.plan.checks import NotAnalysable, Reason
 from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
+from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
 from sonde.run.local import run
 from sonde.run.unit_metrics import unit_metrics
@@ -52,12 +53,13 @@ class Selected:
 
 @dataclass(frozen=True)
 class Work:
-    """A plan set against what exists."""
+    """A plan set against what exists. warnings: of the configuration, each once."""
 
     plan: Plan
     stale: tuple[Step, ...]
     obsolete: tuple[Partition, ...] = ()
     left_out: tuple[NotAnalysable, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,8 @@ class Project:
 
     def configured(self) -> str:
         """The repositories of the configuration, each with the commit it was read at."""
-        pairs = zip(self.settings.config_repos, self.configuration.commits, strict=True)
-        names = (f"{repo.rstrip('/').rsplit('/', 1)[-1]}@{commit or '-'}" for repo, commit in pairs)
-        return ", ".join(names)
+        read = self.configuration.revisions
+        return ", ".join(f"{folder_of(each.repository)}@{each.commit or '-'}" for each in read)
 
     def records(self) -> Experiments:
         """Every experiment the platform knows, and what is wrong with those that cannot be read."""
@@ -155,7 +156,14 @@ class Project:
             left_out += made.skipped
         whole = Plan(as_of, tuple(steps), tuple(left_out))
         receipts = self.receipts(steps)
-        return Work(whole, whole.stale(receipts), whole.obsolete(receipts), tuple(left_out))
+        warnings = [str(warning) for each in selected.resolved for warning in each.warnings]
+        return Work(
+            whole,
+            whole.stale(receipts),
+            whole.obsolete(receipts),
+            tuple(left_out),
+            tuple(dict.fromkeys(warnings)),
+        )
 
     def receipts(self, steps: Iterable[Step]) -> dict[Partition, Receipt]:
         """What exists in the tables that the steps write to."""

@@ -57,7 +57,6 @@ def errors(lake: Lake, experiment: Experiment) -> list[dict[str, Any]]:
 def export(
     lake: Lake,
     configuration: Configuration,
-    repositories: Iterable[str],
     experiments: Iterable[Experiment],
     folder: Path,
     config_url: str = METRIC_HUB,
@@ -68,7 +67,7 @@ def export(
     """
     public = [e for e in experiments if not e.is_private]
     normalized_slugs(e.slug for e in public)
-    read = _configuration_read(configuration, repositories)
+    read = _configuration_read(configuration)
     written = []
     for experiment in public:
         for name, content in _files(lake, experiment, read, config_url).items():
@@ -173,12 +172,21 @@ def _provenance(
     )
 
 
-def _configuration_read(
-    configuration: Configuration, repositories: Iterable[str]
-) -> tuple[ConfigurationRead, ...]:
+def folder_of(repository: str) -> str:
+    """A repository by its last part: where it lies on this machine is nobody's business.
+
+    >>> folder_of("https://example.org/mozilla/metric-hub/")
+    'metric-hub'
+    """
+    return repository.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _configuration_read(configuration: Configuration) -> tuple[ConfigurationRead, ...]:
     return tuple(
-        ConfigurationRead(path=repository.rstrip("/").rsplit("/", 1)[-1], revision=commit)
-        for repository, commit in zip(repositories, configuration.commits, strict=True)
+        ConfigurationRead(
+            path=folder_of(read.repository), revision=read.commit, committed=read.committed
+        )
+        for read in configuration.revisions
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -253,4 +253,8 @@ def test_dates_of_a_rerun() -> None:
 
 
 def test_a_holdback_stands_still_between_reruns() -> None:
+    asked = datetime(2020, 4, 9, 5, tzinfo=UTC)
+    holdback = replace(COOL, do_rerun=True, do_rerun_timestamp=asked)
     assert effective_date(COOL, date(2020, 5, 1)) == date(2020, 5, 1)
+    assert effective_date(holdback, date(2020, 5, 1)) == date(2020, 4, 8)
+    assert effective_date(holdback, date(2020, 4, 1)) == date(2020, 4, 1)

@@ -13,6 +13,7 @@ import pytest
 from deltalake import write_deltalake
 
 from sonde.results import errors
+from sonde.run.execute import Done
 from sonde.window import Period
 from tests import browser
 from tests.run.test_analysis import RUN_DATE, enrolled, estimates, opened, run, units
@@ -290,12 +291,16 @@ def test_covariates_need_no_preenrollment_list_and_adjust_the_first_day(tmp_path
     assert abs(expected - unadjusted) > 0.1
 
 
-def test_a_covariate_that_is_not_measured_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_covariate_that_is_not_measured_is_a_warning(tmp_path: Path) -> None:
     named = ADJUSTED.replace("preenrollment_week", 'preenrollment_week", metric = "active_hour')
     browser.write_project(tmp_path, named)
-    (left,) = opened(tmp_path).work(RUN_DATE).left_out
-    assert left.is_fault
-    assert 'did you mean "active_hours"?' in left.message
+    project = opened(tmp_path)
+    reports = list(project.run(project.work(RUN_DATE), 1))
+    told = {p.message for r in reports if isinstance(r, Done) for p in r.problems}
+    assert any(message.startswith("not adjusted: active_hour is not one of") for message in told)
+    assert {r.problems[0].level for r in reports if isinstance(r, Done) and r.problems} == {
+        "WARNING"
+    }
 
 
 def test_a_holdback_is_analysed_as_of_its_rerun_in_all_periods(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ def command(folder: Path, project: Path, as_of: date | None, slugs: tuple[str, .
     written = export(
         opened.lake,
         opened.configuration,
-        opened.settings.config_repos,
         selected.experiments,
         folder,
         opened.settings.config_url,

@@ -58,6 +58,7 @@ class RunSummary:
             parts += [f"{counts['Skipped']} skipped"] if counts["Skipped"] else []
             lines.append(f"{slug}: {', '.join(parts)}")
         lines += _problem_lines(self._problems())
+        lines += [f"warning: {warning}" for warning in self._work.warnings]
         lines += _left_out_lines(self._work.left_out)
         seconds = time.monotonic() - self._started
         if not self._reports:
@@ -72,6 +73,7 @@ class RunSummary:
             "as_of": self._work.plan.as_of.isoformat(),
             "steps": [_report_plain(report) for report in self._reports],
             "left_out": [_left_out_plain(each) for each in self._work.left_out],
+            "warnings": list(self._work.warnings),
         }
 
 
@@ -136,6 +138,7 @@ def plan_text(work: Work) -> str:
         for (slug, source), count in grouped.items()
     ]
     lines += [f"remove: {partition}" for partition in work.obsolete]
+    lines += [f"warning: {warning}" for warning in work.warnings]
     lines += _left_out_lines(work.left_out)
     done = len(work.plan.steps) - len(work.stale)
     lines.append(f"{len(work.stale)} steps to do as of {work.plan.as_of}, {done} done")
@@ -152,4 +155,5 @@ def plan_plain(work: Work) -> dict[str, Any]:
         "done": len(work.plan.steps) - len(work.stale),
         "remove": [str(partition) for partition in work.obsolete],
         "left_out": [_left_out_plain(each) for each in work.left_out],
+        "warnings": list(work.warnings),
     }

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, TypeAlias
 
-from sonde.errors import ConfigError, did_you_mean
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis, DataSource, Metric, Param, StatisticDeclaration
 from sonde.plan.windows import DueWindow
@@ -154,14 +153,12 @@ def columns_of(metric: Metric) -> tuple[Metric, ...]:
 def covariate_metrics(experiment: Experiment, metric: Metric) -> dict[str, Metric]:
     """The metrics that adjust this one's statistics, by name; itself where none is named.
 
-    Raises ConfigError when a named one is not among the experiment's metrics.
+    One that the experiment does not measure, or that has no column of its own, is not there.
     """
-    found = {}
-    for declared in metric.statistics:
-        if (covariate := covariate_of(declared)) is not None:
-            name = covariate.metric or metric.name
-            found[name] = metric if name == metric.name else _metric(experiment, name, metric)
-    return found
+    known = {m.name: m for metrics in experiment.metrics.values() for m in metrics}
+    known[metric.name] = metric
+    wanted = [c.metric or metric.name for d in metric.statistics if (c := covariate_of(d))]
+    return {n: known[n] for n in wanted if n in known and known[n].select_expression is not None}
 
 
 def covariate_of(declared: StatisticDeclaration) -> Covariate | None:
@@ -172,16 +169,6 @@ def covariate_of(declared: StatisticDeclaration) -> Covariate | None:
         return statistic(declared.name, declared.params).covariate
     except ValueError:
         return None
-
-
-def _metric(experiment: Experiment, name: str, wanted_by: Metric) -> Metric:
-    known = {m.name: m for metrics in experiment.metrics.values() for m in metrics}
-    if name not in known:
-        raise ConfigError(
-            f'{experiment.slug}: {wanted_by.name} is to be adjusted by "{name}", which is not one '
-            f"of the experiment's metrics{did_you_mean(name, known)}"
-        )
-    return known[name]
 
 
 def metric_identity(metric: Metric) -> dict[str, Any]:

@@ -95,10 +95,9 @@ class _Estimation:
                 by_name = covariate_metrics(self.experiment, metric)
                 for declared in metric.statistics:
                     covariate = _adjustment(declared, action.due.period)
-                    if covariate is not None:
-                        name = covariate.metric or metric.name
-                        if by_name[name].select_expression is not None:
-                            wanted[covariate.period][name] = by_name[name]
+                    name = metric.name if covariate is None else covariate.metric or metric.name
+                    if covariate is not None and name in by_name:
+                        wanted[covariate.period][name] = by_name[name]
         return wanted
 
     def _days(self) -> tuple[date, date]:
@@ -209,6 +208,11 @@ class _Estimation:
                     asked.append(self._asked(metric, declared, period, columns, treatment))
                 except (ValueError, SondeError) as error:
                     problems.append(Problem.of(error, metric=metric.name, statistic=declared.name))
+        problems += [
+            Problem(each.warning, "WARNING", metric=each.metric, statistic=each.statistic.name)
+            for each in asked
+            if each.warning
+        ]
         for row in scorer.score(treatment, asked, sorted(by_index)):
             self.done[by_index[row.cell]].rows.append(row)
         for output in by_index.values():
@@ -244,9 +248,13 @@ class _Estimation:
             )
         covariate = _adjustment(declared, period)
         column = None if covariate is None else covariate_column(covariate, metric.name)
-        if column is not None and column not in columns:
-            column = None
-        return Asked(metric.name, made, Columns(names[metric.name], column))
+        if column is None or column in columns:
+            return Asked(metric.name, made, Columns(names[metric.name], column))
+        warning = (
+            f"not adjusted: {column.rsplit(':', 1)[-1]} is not one of the experiment's metrics, "
+            "has no column of its own, or failed"
+        )
+        return Asked(metric.name, made, Columns(names[metric.name]), warning)
 
     def _window_days(self, period: Period) -> int:
         return next(a.due.window.days for a in self.actions.values() if a.due.period is period)

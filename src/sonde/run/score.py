@@ -28,7 +28,10 @@ ALL = "all"  # the name of the segment that every unit is in
 
 @dataclass(frozen=True)
 class Asked:
-    """One statistic of one metric: what to compute, and on which columns of the frame."""
+    """One statistic of one metric: what to compute, and on which columns of the frame.
+
+    warning: what cannot be done as declared.
+    """
 
     metric: str
     statistic: Statistic

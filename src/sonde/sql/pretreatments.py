@@ -39,11 +39,7 @@ class Treatment:
 
         days: the length of the windows. Raises ValueError for what is no pre-treatment.
         """
-        steps = tuple(
-            step
-            for step in (pre_treatment(p.name, p.args, days) for p in chain)
-            if not isinstance(step, KeepNotNull) or _makes_nulls(chain)
-        )
+        steps = tuple(pre_treatment(p.name, p.args, days) for p in chain)
         if not steps:
             return name
         key = (name, steps)
@@ -72,10 +68,6 @@ class Treatment:
         for layer in self._layers:
             relation = f"(SELECT *, {', '.join(layer)} FROM {relation})"
         return relation
-
-
-def _makes_nulls(chain: Sequence[PreTreatment]) -> bool:
-    return any(p.name == "log" for p in chain)
 
 
 def treated(column: str, step: Step) -> str:
