@@ -1,23 +1,27 @@
 """Answer what statistics need from a table of units: few scans, nothing per unit kept.
 
 Every need is answered for all cells (windows) and branches of a frame at once. Power sums of many
-columns share one scan; value counts come from the engine when a column has few distinct values,
-and from sorting its values one branch at a time when it has many.
+columns share one scan. In a long frame, columns whose values repeat are counted, alone or in the
+pairs that are asked for, and all else follows from the counts; of other columns, only the highest
+rows are looked at for a threshold, and all are sorted, one column at a time, for quantiles.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from sonde.run import tally
+from sonde.run.grids import Grids
+from sonde.run.power_sums import PowerScan
+from sonde.run.profile import Group, Profile
+from sonde.run.thresholds import Thresholds
 from sonde.sql import summaries as sql
-from sonde.sql.text import identifier, quoted
 from sonde.stats.counts import PairCounts, Total, ValueCounts
-from sonde.stats.moments import Moments, exponents
+from sonde.stats.moments import Moments
 from sonde.stats.needs import (
     Clip,
     CountsOf,
@@ -25,14 +29,11 @@ from sonde.stats.needs import (
     MomentsOf,
     Need,
     PairCountsOf,
-    Scope,
     Summaries,
     TotalOf,
 )
 from sonde.warehouse.duckdb import Session
 
-_SAMPLE = 4096  # rows that tell a column's place and whether its values repeat
-_MANY = 100_000  # rows from which on sorting values is cheaper than grouping them
 _PER_SCAN = 24  # power sums of so many needs share a scan: wider queries stop paying
 
 Cells = Mapping[int, Iterable[Need]]
@@ -43,12 +44,10 @@ class Summariser:
 
     def __init__(self, session: Session, frame: sql.Frame) -> None:
         self._session = session
-        self._frame = frame
-        self._types = session.columns(frame.relation)
         self._known: dict[int, Summaries] = defaultdict(Summaries)
-        self._profile: dict[str, _Column] = {}
-        self._thresholds: dict[tuple[str, Clip], dict[tuple[int, str], float]] = {}
-        self._branches: dict[int, list[str]] | None = None
+        self._profile = Profile(session, frame)
+        self._thresholds = Thresholds(session, self._profile)
+        self._grids = Grids(session, self._profile, self._thresholds)
 
     def summaries(self, cell: int) -> Summaries:
         """What is known of a cell."""
@@ -56,14 +55,7 @@ class Summariser:
 
     def branches(self, cell: int) -> list[str]:
         """The branches with units in a cell, sorted."""
-        if self._branches is None:
-            self._branches = defaultdict(list)
-            rows = self._session.rows(
-                f"SELECT DISTINCT __n, branch {self._frame.sql()} ORDER BY ALL"
-            )
-            for n, branch in rows:
-                self._branches[n].append(branch)
-        return self._branches[cell]
+        return self._profile.branches(cell)
 
     def answer(self, needs: Cells) -> None:
         """Find the answers to all needs, each for the cells that ask."""
@@ -71,255 +63,185 @@ class Summariser:
         for cell, asked in needs.items():
             for need in self._known[cell].missing(asked):
                 wanted[need].add(cell)
-        self._look_at({c for need in wanted for c in _columns(need)})
-        moments: dict[MomentsOf, set[int]] = {}
-        totals: dict[TotalOf, set[int]] = {}
-        for need, cells in wanted.items():
-            match need:
-                case CountsOf():
-                    self._counts(need, cells)
-                case PairCountsOf():
-                    self._pair_counts(need, cells)
-                case MomentsOf():
-                    moments[need] = cells
-                case TotalOf():
-                    totals[need] = cells
-                case GridMeanOf():
-                    pass
-        for need, cells in wanted.items():
-            if isinstance(need, GridMeanOf):
-                self._grid_mean(need, cells)
-        self._moments(moments)
-        self._totals(totals)
+        self._profile.look_at({c for need in wanted for c in _columns(need)})
+        moments = {need: cells for need, cells in wanted.items() if isinstance(need, MomentsOf)}
+        totals = {need: cells for need, cells in wanted.items() if isinstance(need, TotalOf)}
+        grids = {need: cells for need, cells in wanted.items() if isinstance(need, GridMeanOf)}
+        self._count(wanted)
+        for grid, cells in grids.items():
+            self._grids.prepare(grid, self._without(CountsOf(grid.column), cells))
+        self._find_thresholds([*moments.items(), *grids.items()])
+        self._find_moments(moments)
+        for grid, cells in grids.items():
+            for cell, mean in self._grids.means(grid, cells, self.summaries).items():
+                self._learn(cell, Summaries(grid_means={grid: mean}))
+        self._find_totals(totals)
+
+    def bulky(self, needs: Iterable[Need]) -> set[Need]:
+        """Those whose answers take memory in proportion to the rows."""
+        counted = [need for need in needs if isinstance(need, CountsOf | PairCountsOf)]
+        self._profile.look_at({column for need in counted for column in _columns(need)})
+        return {
+            need
+            for need in counted
+            if self._profile.is_long and not self._profile.repeats(*_columns(need))
+        }
+
+    def forget(self, needs: Iterable[Need]) -> None:
+        """Give back the memory of value counts that are not asked for any more."""
+        gone = set(needs)
+        for cell, known in self._known.items():
+            self._known[cell] = Summaries(
+                known.moments,
+                known.totals,
+                {need: of for need, of in known.counts.items() if need not in gone},
+                {need: of for need, of in known.pair_counts.items() if need not in gone},
+                known.grid_means,
+            )
 
     def _learn(self, cell: int, found: Summaries) -> None:
         self._known[cell] = self._known[cell] | found
 
-    def _look_at(self, columns: Iterable[str]) -> None:
-        new = sorted(set(columns) - set(self._profile))
-        if not new:
+    def _without(self, need: Need, cells: Iterable[int]) -> set[int]:
+        return {cell for cell in cells if need not in self._known[cell]}
+
+    # Counts
+
+    def _count(self, wanted: Mapping[Need, set[int]]) -> None:
+        """Count values where that is asked, and where it spares other scans."""
+        pairs: dict[PairCountsOf, set[int]] = defaultdict(set)
+        columns: dict[CountsOf, set[int]] = defaultdict(set)
+        for need, cells in wanted.items():
+            match need:
+                case PairCountsOf():
+                    pairs[need] |= cells
+                case CountsOf():
+                    columns[need] |= cells
+                case MomentsOf((first, second)) if self._is_countable(first, second):
+                    pairs[PairCountsOf((first, second))] |= cells
+                case MomentsOf((column,), Clip()) if self._is_countable(column):
+                    columns[CountsOf(column)] |= cells
+                case _:
+                    pass
+        for pair, cells in pairs.items():
+            self._count_pairs(pair, self._without(pair, cells))
+        for counted, cells in columns.items():
+            self._count_values(counted, self._without(counted, cells))
+
+    def _is_countable(self, *columns: str) -> bool:
+        return self._profile.cells_are_long and self._profile.repeats(*columns)
+
+    def _count_pairs(self, need: PairCountsOf, cells: set[int]) -> None:
+        if not cells:
             return
-        row = self._session.arrow(sql.profile(self._frame, new, _SAMPLE)).to_pylist()[0]
-        for i, column in enumerate(new):
-            self._profile[column] = _Column(
-                mean=row[f"mean_{i}"] or 0.0,
-                repeats=row[f"distinct_{i}"] <= 0.5 * max(row["sampled"], 1),
-                has_null=row[f"null_{i}"] > 0,
-            )
-
-    def _is_integer(self, column: str) -> bool:
-        kind = self._types[column]
-        return kind == "BOOLEAN" or kind.endswith("INT") or kind == "INTEGER"
-
-    # Value counts
-
-    def _counts(self, need: CountsOf, cells: set[int]) -> None:
-        for (cell, branch), found in self._tally(need.column, cells, self._frame).items():
-            held = dict(self._known[cell].counts.get(need, {}))
-            self._learn(cell, Summaries(counts={need: {**held, branch: found}}))
+        pairs: dict[int, dict[str, PairCounts]] = {cell: {} for cell in cells}
+        alone: dict[int, tuple[dict[str, ValueCounts], ...]] = {cell: ({}, {}) for cell in cells}
+        frame = self._profile.within(cells)
+        for (cell, branch), pair, columns in tally.pairs(self._session, frame, need.columns):
+            pairs[cell][branch] = pair
+            for of_branch, column in zip(alone[cell], columns, strict=True):
+                of_branch[branch] = column
         for cell in cells:
-            if need not in self._known[cell].counts:
-                self._learn(cell, Summaries(counts={need: {}}))
+            counts = {CountsOf(c): of for c, of in zip(need.columns, alone[cell], strict=True)}
+            self._learn(cell, Summaries(counts=counts, pair_counts={need: pairs[cell]}))
+        self._learn_nan(need.columns, cells)
 
-    def _tally(
-        self, column: str, cells: set[int], frame: sql.Frame
-    ) -> dict[tuple[int, str], ValueCounts]:
-        within = frame.within(cells)
-        if not self._profile[column].repeats and self._rows(within) > _MANY:
-            return self._sorted_values(column, within)
-        table = self._session.arrow(sql.value_counts(within, [column]))
-        found = {}
-        for key, part in _groups(table):
-            values, counts = _numpy(part["v0"]), _numpy(part["n"])
-            missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
-            nulls = int(counts[missing].sum())
-            found[key] = ValueCounts(values[~missing], counts[~missing], nulls)
-        return found
+    def _count_values(self, need: CountsOf, cells: set[int]) -> None:
+        if not cells:
+            return
+        by_cell: dict[int, dict[str, ValueCounts]] = {cell: {} for cell in cells}
+        for (cell, branch), found in self._counted(need.column, cells).items():
+            by_cell[cell][branch] = found
+        for cell, counts in by_cell.items():
+            self._learn(cell, Summaries(counts={need: counts}))
+        self._learn_nan([need.column], cells)
 
-    def _rows(self, frame: sql.Frame) -> int:
-        return int(self._session.rows(f"SELECT count(*) {frame.sql()}")[0][0])
+    def _counted(self, column: str, cells: set[int]) -> dict[Group, ValueCounts]:
+        frame = self._profile.having(column, cells)
+        if self._profile.repeats(column) or not self._profile.is_long:
+            return tally.values(self._session, frame, column)
+        sizes = self._profile.present(column, cells)
+        if not sizes:
+            return {}
+        place = sql.place_of_group(list(sizes))
+        rows = tally.sorted_rows(self._session, frame, column, place, list(sizes.values()))
+        return {g: tally.counts_of_sorted(r) for g, r in zip(sizes, rows, strict=True)}
 
-    def _sorted_values(self, column: str, frame: sql.Frame) -> dict[tuple[int, str], ValueCounts]:
-        """One branch at a time: memory is bounded by the largest branch's column."""
-        found = {}
-        keys = self._session.rows(f"SELECT DISTINCT __n, branch {frame.sql()} ORDER BY ALL")
-        for n, branch in keys:
-            condition = f"__n = {n} AND branch = {quoted(branch)}"
-            where = f"{frame.where} AND {condition}" if frame.where else condition
-            one = sql.Frame(frame.relation, where).sql()
-            name = identifier(column)
-            table = self._session.arrow(f"SELECT {name} AS v0 {one} AND {name} IS NOT NULL")
-            found[n, branch] = ValueCounts.of(_numpy(table["v0"]))
-        return found
-
-    def _pair_counts(self, need: PairCountsOf, cells: set[int]) -> None:
-        frame = self._frame.within(cells)
-        by_cell: dict[int, dict[str, PairCounts]] = {cell: {} for cell in cells}
-        for (cell, branch), part in _groups(
-            self._session.arrow(sql.value_counts(frame, list(need.columns)))
-        ):
-            first, second = _numpy(part["v0"]).astype(float), _numpy(part["v1"]).astype(float)
-            counts = _numpy(part["n"])
-            missing = np.isnan(first) | np.isnan(second)
-            kept = ~missing
-            by_cell[cell][branch] = PairCounts(
-                first[kept], second[kept], counts[kept], int(counts[missing].sum())
-            )
-        for cell, found in by_cell.items():
-            self._learn(cell, Summaries(pair_counts={need: found}))
-
-    def _grid_mean(self, need: GridMeanOf, cells: set[int]) -> None:
-        given = f"{identifier(need.given)} IS NOT NULL"
-        where = f"{self._frame.where} AND {given}" if self._frame.where else given
-        thresholds = self._threshold(need.column, need.clip, cells)
-        tallies = self._tally(need.column, cells, sql.Frame(self._frame.relation, where))
-        pooled: dict[int, ValueCounts] = {}
-        for (cell, branch), counts in tallies.items():
-            clipped = counts.clip(thresholds[cell, branch]) if need.clip else counts
-            pooled[cell] = pooled[cell] + clipped if cell in pooled else clipped
-        for cell in cells:
-            counts = pooled.get(cell, ValueCounts.of([]))
-            mean = counts.grid_mean() if counts.n else float("nan")
-            self._learn(cell, Summaries(grid_means={need: mean}))
+    def _learn_nan(self, columns: Iterable[str], cells: Iterable[int]) -> None:
+        for column in columns:
+            for cell in cells:
+                counts = self._known[cell].counts[CountsOf(column)].values()
+                self._profile.learn_nan(column, cell, sum(each.nulls for each in counts))
 
     # Thresholds
 
-    def _threshold(
-        self, column: str, clip: Clip | None, cells: set[int]
-    ) -> dict[tuple[int, str], float]:
-        """Per cell and branch, what values above are set to."""
-        if clip is None:
-            return {}
-        known = self._thresholds.setdefault((column, clip), {})
-        new = {cell for cell in cells if not any(n == cell for n, _ in known)}
-        if new:
-            known |= self._counted_threshold(column, clip, new) or self._engine_threshold(
-                column, clip, new
-            )
-        return known
+    def _find_thresholds(self, wanted: Iterable[tuple[MomentsOf | GridMeanOf, set[int]]]) -> None:
+        asked: dict[tuple[Clip, frozenset[int]], dict[str, None]] = defaultdict(dict)
+        for need, cells in wanted:
+            if need.clip is None:
+                continue
+            for column in need.columns if isinstance(need, MomentsOf) else (need.column,):
+                self._thresholds_of_counts(column, need.clip, cells)
+                asked[need.clip, frozenset(cells)][column] = None
+        for (clip, shared), columns in asked.items():
+            self._thresholds.find(columns, clip, set(shared))
 
-    def _counted_threshold(
-        self, column: str, clip: Clip, cells: set[int]
-    ) -> dict[tuple[int, str], float] | None:
-        """From value counts, when they are known for every cell."""
-        need = CountsOf(column)
-        if not all(need in self._known[cell] for cell in cells):
-            return None
-        found = {}
-        for cell in cells:
-            counts = {b: c for b, c in self._known[cell].counts[need].items() if c.n}
-            pooled = None
-            if clip.scope is Scope.POOLED and counts:
-                pooled = clip.threshold(_sum(counts.values()))
-            for branch in self.branches(cell):
-                if branch in counts:
-                    found[cell, branch] = (
-                        clip.threshold(counts[branch]) if pooled is None else pooled
-                    )
-        return found
+    def _thresholds_of_counts(self, column: str, clip: Clip, cells: set[int]) -> None:
+        for cell in self._thresholds.unknown(column, clip, cells):
+            if (counts := self._known[cell].counts.get(CountsOf(column))) is not None:
+                self._thresholds.learn(column, clip, cell, counts)
 
-    def _engine_threshold(
-        self, column: str, clip: Clip, cells: set[int]
-    ) -> dict[tuple[int, str], float]:
-        number = f"CAST({identifier(column)} AS DOUBLE)"
-        by = "__n" if clip.scope is Scope.POOLED else "__n, branch"
-        frame = self._frame.within(cells)
-        present = f"{identifier(column)} IS NOT NULL AND NOT isnan({number})"
-        where = f"{frame.where} AND {present}" if frame.where else present
-        quantile = f"quantile_cont({number}, {sql.float_literal(clip.upper)})"
-        if clip.rounds_integers_up and self._is_integer(column):
-            quantile = f"ceil({quantile})"
-        rows = self._session.rows(
-            f"SELECT {by}, {quantile} FROM {frame.relation} AS f WHERE {where} GROUP BY {by}"
-        )
-        if clip.scope is Scope.PER_BRANCH:
-            return {(n, branch): bound for n, branch, bound in rows}
-        return {(n, branch): bound for n, bound in rows for branch in self.branches(n)}
+    # Power sums and totals
 
-    # Power sums
-
-    def _moments(self, needs: Mapping[MomentsOf, set[int]]) -> None:
-        waiting = dict(needs)
-        for need, cells in list(waiting.items()):
-            if self._moments_of_counts(need, cells):
-                del waiting[need]
-        by_cells: dict[frozenset[int], list[MomentsOf]] = defaultdict(list)
-        for need, wanted in waiting.items():
-            by_cells[frozenset(wanted)].append(need)
-        for shared, group in by_cells.items():
+    def _find_moments(self, needs: Mapping[MomentsOf, set[int]]) -> None:
+        scans: dict[frozenset[int], list[MomentsOf]] = defaultdict(list)
+        for need, cells in needs.items():
+            if not self._moments_of_counts(need, cells):
+                scans[frozenset(cells)].append(need)
+        for shared, group in scans.items():
             for start in range(0, len(group), _PER_SCAN):
-                self._scan_moments(group[start : start + _PER_SCAN], set(shared))
+                self._scan(group[start : start + _PER_SCAN], set(shared))
 
-    def _moments_of_counts(self, need: MomentsOf, cells: set[int]) -> bool:
-        """A single column whose values are counted anyway needs no scan."""
-        if len(need.columns) > 1:
-            return False
-        counted = CountsOf(need.columns[0])
-        if not all(counted in self._known[cell] for cell in cells):
-            return False
-        bounds = self._threshold(need.columns[0], need.clip, cells)
-        for cell in cells:
-            found = {}
-            for branch, counts in self._known[cell].counts[counted].items():
-                bound = bounds.get((cell, branch))
-                clipped = counts if bound is None else counts.clip(bound)
-                found[branch] = clipped.moments(need.order)
-            self._learn(cell, Summaries(moments={need: found}))
-        return True
-
-    def _scan_moments(self, needs: Sequence[MomentsOf], cells: set[int]) -> None:
-        bounds = {
-            (column, need.clip): self._threshold(column, need.clip, cells)
-            for need in needs
-            for column in need.columns
-            if need.clip is not None
-        }
-        names = {key: f"t{i}" for i, key in enumerate(bounds)}
-        sums = [
-            sql.PowerSums(
-                need.columns,
-                exponents(len(need.columns), need.order),
-                tuple(names[c, need.clip] if need.clip else None for c in need.columns),
-                tuple(self._profile[c].mean for c in need.columns),
-            )
-            for need in needs
-        ]
-        table = self._register_thresholds(bounds, names, cells) if bounds else None
-        has_null = {c: p.has_null for c, p in self._profile.items()}
-        rows = self._session.arrow(
-            sql.power_sums(self._frame.within(cells), sums, table, has_null)
-        ).to_pylist()
+    def _scan(self, needs: list[MomentsOf], cells: set[int]) -> None:
+        scan = PowerScan(self._session, self._profile, self._thresholds, cells)
         found: dict[int, dict[MomentsOf, dict[str, Moments]]] = {
             cell: {need: {} for need in needs} for cell in cells
         }
-        for row in rows:
-            for i, (need, item) in enumerate(zip(needs, sums, strict=True)):
-                found[row["__n"]][need][row["branch"]] = _moments(row, i, need, item.shifts)
+        for cell, branch, need, moments in scan.moments(needs):
+            found[cell][need][branch] = moments
         for cell, by_need in found.items():
             self._learn(cell, Summaries(moments=by_need))
 
-    def _register_thresholds(
-        self,
-        bounds: Mapping[tuple[str, Clip], Mapping[tuple[int, str], float]],
-        names: Mapping[tuple[str, Clip], str],
-        cells: set[int],
-    ) -> str:
-        keys = [(cell, branch) for cell in sorted(cells) for branch in self.branches(cell)]
-        columns: dict[str, Any] = {
-            "__n": pa.array([cell for cell, _ in keys], pa.int32()),
-            "branch": pa.array([branch for _, branch in keys], pa.string()),
-        }
-        for key, name in names.items():
-            columns[name] = pa.array([bounds[key].get(k) for k in keys], pa.float64())
-        self._session.register("thresholds", pa.table(columns))
-        return "thresholds"
+    def _moments_of_counts(self, need: MomentsOf, cells: set[int]) -> bool:
+        """Columns that are counted anyway need no scan."""
+        match need.columns:
+            case (column,):
+                counted: CountsOf | PairCountsOf = CountsOf(column)
+            case (first, second):
+                counted = PairCountsOf((first, second))
+            case _:
+                return False
+        if self._without(counted, cells):
+            return False
+        for cell in cells:
+            known = self._known[cell]
+            upper = [
+                self._thresholds[c, need.clip][cell] if need.clip else {} for c in need.columns
+            ]
+            found = (
+                _moments_of_values(known.counts[counted], upper, need.order)
+                if isinstance(counted, CountsOf)
+                else _moments_of_pairs(known.pair_counts[counted], upper, need.order)
+            )
+            self._learn(cell, Summaries(moments={need: found}))
+        return True
 
-    def _totals(self, needs: Mapping[TotalOf, set[int]]) -> None:
+    def _find_totals(self, needs: Mapping[TotalOf, set[int]]) -> None:
         if not needs:
             return
         cells = set().union(*needs.values())
         wanted = list(needs)
-        text = sql.totals(self._frame.within(cells), [need.column for need in wanted])
+        text = sql.totals(self._profile.within(cells), [need.column for need in wanted])
         found: dict[int, dict[TotalOf, dict[str, Total]]] = {
             cell: {need: {} for need in wanted} for cell in cells
         }
@@ -332,15 +254,29 @@ class Summariser:
             self._learn(cell, Summaries(totals=by_need))
 
 
-class _Column:
-    """What a sample tells of a column."""
+def _moments_of_values(
+    counts: Mapping[str, ValueCounts], upper: Sequence[Mapping[str, float]], order: int
+) -> dict[str, Moments]:
+    bounds = upper[0]
+    return {
+        branch: (each.clip(bounds[branch]) if branch in bounds else each).moments(order)
+        for branch, each in counts.items()
+    }
 
-    __slots__ = ("has_null", "mean", "repeats")
 
-    def __init__(self, mean: float, repeats: bool, has_null: bool) -> None:
-        self.mean = mean
-        self.repeats = repeats
-        self.has_null = has_null
+def _moments_of_pairs(
+    pairs: Mapping[str, PairCounts], upper: Sequence[Mapping[str, float]], order: int
+) -> dict[str, Moments]:
+    return {
+        branch: Moments.of_counts(
+            np.minimum(each.first, upper[0].get(branch, math.inf)),
+            np.minimum(each.second, upper[1].get(branch, math.inf)),
+            counts=each.counts,
+            order=order,
+            nulls=each.nulls,
+        )
+        for branch, each in pairs.items()
+    }
 
 
 def _columns(need: Need) -> tuple[str, ...]:
@@ -351,41 +287,3 @@ def _columns(need: Need) -> tuple[str, ...]:
             return (column,)
         case GridMeanOf(column=column, given=given):
             return (column, given)
-
-
-def _moments(row: Mapping[str, Any], i: int, need: MomentsOf, shifts: Sequence[float]) -> Moments:
-    n, nulls = row[f"n_{i}"], row[f"nan_{i}"]
-    if n == 0:
-        return Moments.empty(len(need.columns), need.order, nulls)
-    count = len(exponents(len(need.columns), need.order))
-    sums = [row[f"s_{i}_{j}"] for j in range(count)]
-    return Moments.from_sums(n, shifts, sums, order=need.order, nulls=nulls)
-
-
-def _groups(table: pa.Table) -> list[tuple[tuple[int, str], pa.Table]]:
-    """Runs of equal (__n, branch) in a table sorted by them."""
-    if table.num_rows == 0:
-        return []
-    cells = _numpy(table["__n"])
-    branches = table["branch"].combine_chunks().dictionary_encode()
-    codes = branches.indices.to_numpy(zero_copy_only=False)
-    edges = np.flatnonzero((np.diff(cells) != 0) | (np.diff(codes) != 0)) + 1
-    starts = [0, *edges.tolist()]
-    stops = [*edges.tolist(), table.num_rows]
-    names = branches.dictionary.to_pylist()
-    return [
-        ((int(cells[a]), names[codes[a]]), table.slice(a, b - a))
-        for a, b in zip(starts, stops, strict=True)
-    ]
-
-
-def _numpy(column: pa.ChunkedArray) -> Any:
-    return column.combine_chunks().to_numpy(zero_copy_only=False)
-
-
-def _sum(counts: Iterable[ValueCounts]) -> ValueCounts:
-    parts = iter(counts)
-    total = next(parts)
-    for part in parts:
-        total = total + part
-    return total

@@ -84,6 +84,11 @@ class Session:
         with self._errors(sql):
             return self._connection.sql(sql).to_arrow_table()
 
+    def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a query as they come, about so many at a time."""
+        with self._errors(sql):
+            yield from self._connection.sql(sql).to_arrow_reader(rows)
+
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a small query."""
         with self._errors(sql):

@@ -1,0 +1,172 @@
+"""What can be told of a frame's columns before they are read through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sonde.sql import summaries as sql
+from sonde.sql.text import identifier
+from sonde.warehouse.duckdb import Session
+
+_SAMPLE = 16_384
+_LONG = 100_000  # rows from which on reading a column costs more than asking for it
+# Of a sample's values, the share that may occur in it once only if values are to be grouped:
+# about as many of all rows have, at most, a value of their own.
+_SINGLE = 0.3
+# A quantile surely has so many times the rows above it, and so many of the sample, above a bound.
+_MARGIN = 3.0
+_LEAST_ABOVE = 32
+
+Floats = npt.NDArray[np.float64]
+Group = tuple[int, str]  # a cell and a branch
+
+
+class Profile:
+    """Rows and nulls of a frame, exactly; of a sample, where values lie and whether they repeat.
+
+    rows: of the frame, once a column has been looked at.
+    """
+
+    def __init__(self, session: Session, frame: sql.Frame) -> None:
+        self._session = session
+        self._frame = frame
+        self._types = session.columns(frame.relation)
+        self._present: dict[str, int] = {}
+        self._sample: dict[str, Floats] = {}
+        self._repeats: dict[tuple[str, ...], bool] = {}
+        self._has_nan: dict[tuple[str, int], bool] = {}
+        self.rows = 0
+
+    def look_at(self, columns: Iterable[str]) -> None:
+        """Get to know columns."""
+        new = sorted(set(columns) - set(self._present))
+        if not new:
+            return
+        self.rows, *present = self._session.rows(sql.present(self._frame, new))[0]
+        self._present |= dict(zip(new, present, strict=True))
+        rows = self._session.arrow(sql.sample(self._frame, new, self.rows, _SAMPLE))
+        self._sample |= {name: _floats(rows[i]) for i, name in enumerate(new)}
+
+    @cached_property
+    def groups(self) -> dict[Group, int]:
+        """The rows of each cell and branch, sorted."""
+        return self._sizes(self._frame)
+
+    def _sizes(self, frame: sql.Frame) -> dict[Group, int]:
+        rows = self._session.rows(sql.group_sizes(frame))
+        return {(cell, branch): n for cell, branch, n in rows}
+
+    @cached_property
+    def cells(self) -> frozenset[int]:
+        """The cells that have rows."""
+        return frozenset(cell for cell, _ in self.groups)
+
+    def within(self, cells: Iterable[int]) -> sql.Frame:
+        """The rows of some cells: all that can be, without a condition that costs time."""
+        wanted = set(cells)
+        return self._frame if self.cells <= wanted else self._frame.within(wanted)
+
+    def having(self, column: str, cells: Iterable[int]) -> sql.Frame:
+        """The rows of some cells that have a value in the column, NaN or not."""
+        frame = self.within(cells)
+        return frame.having(f"{identifier(column)} IS NOT NULL") if self.has_null(column) else frame
+
+    def branches(self, cell: int) -> list[str]:
+        """The branches with rows in a cell, sorted."""
+        return [branch for each, branch in self.groups if each == cell]
+
+    def present(self, column: str, cells: Iterable[int]) -> dict[Group, int]:
+        """The rows with a value, NaN or not, of each group of some cells."""
+        if self.has_null(column):
+            return self._sizes(self.having(column, cells))
+        within = set(cells)
+        return {group: n for group, n in self.groups.items() if group[0] in within}
+
+    @property
+    def is_long(self) -> bool:
+        """Whether reading a column once more costs more than a query does."""
+        return self.rows >= _LONG
+
+    @cached_property
+    def cells_are_long(self) -> bool:
+        """Whether that can be said of each cell."""
+        return self.rows >= _LONG * len(self.cells)
+
+    def is_integer(self, column: str) -> bool:
+        """Whether the column is of integers or booleans."""
+        kind = self._types[column]
+        return kind == "BOOLEAN" or kind.endswith("INT") or kind == "INTEGER"
+
+    def has_null(self, column: str) -> bool:
+        """Whether a row has no value at all in the column."""
+        return self._present[column] < self.rows
+
+    def learn_nan(self, column: str, cell: int, count: int) -> None:
+        """Remember how many NaN were met, when all values were looked at."""
+        self._has_nan[column, cell] = count > 0
+
+    def may_be_nan(self, column: str, cells: Iterable[int]) -> bool:
+        """Whether there can be a NaN, for all that is known."""
+        if self.is_integer(column):
+            return False
+        return any(self._has_nan.get((column, cell), True) for cell in cells)
+
+    def is_known_nan(self, column: str, cells: Iterable[int]) -> bool:
+        """Whether a NaN has been met."""
+        return any(self._has_nan.get((column, cell), False) for cell in cells)
+
+    def repeats(self, *columns: str) -> bool:
+        """Whether combinations of values of these columns are few enough to be grouped."""
+        if columns not in self._repeats:
+            rows = np.array([self._sample[column] for column in columns])
+            single = _single(rows[:, ~np.isnan(rows).any(axis=0)])
+            self._repeats[columns] = single <= _SINGLE
+        return self._repeats[columns]
+
+    def shift(self, column: str, upper: float = math.inf) -> float:
+        """Near the mean of the values, when those above `upper` are set to it.
+
+        Whole for integers: sums of their powers about it are exact.
+        """
+        values = self._sample[column]
+        values = np.minimum(values[np.isfinite(values)], upper)
+        if len(values) == 0:
+            return 0.0
+        mean = float(values.mean())
+        return float(round(mean)) if self.is_integer(column) else mean
+
+    def below_quantile(self, column: str, probability: float) -> float | None:
+        """A number that is less than the column's quantile, almost surely; None: too few to say.
+
+        For a cell or a branch on its own as well, if the sample is typical of it.
+        """
+        values = self._sample[column]
+        values = values[~np.isnan(values)]
+        above = max(_MARGIN * (1 - probability), _LEAST_ABOVE / max(len(values), 1))
+        if above > 0.5:
+            return None
+        low = float(np.quantile(values, 1 - above))
+        if not math.isfinite(low):
+            return None
+        return float(math.floor(low)) if self.is_integer(column) else low
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    values: Floats = column.cast(pa.float64(), safe=False).to_numpy()
+    return values
+
+
+def _single(rows: Floats) -> float:
+    """The share of rows, one in each column of an array, that are unlike any other."""
+    if rows.shape[1] == 0:
+        return 0.0
+    ordered = rows[:, np.lexsort(rows)]
+    differs = np.ones(rows.shape[1] + 1, dtype=bool)
+    differs[1:-1] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    return float((differs[1:] & differs[:-1]).mean())
