@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -86,10 +87,15 @@ class ValueCounts:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @functools.cached_property
+    def last_ranks(self) -> Integers:
+        """The last place, from 0, of each value in the sorted rows."""
+        return np.cumsum(self.counts) - 1
+
     @property
     def n(self) -> int:
         """Rows with a value."""
-        return int(self.counts.sum())
+        return int(self.last_ranks[-1]) + 1 if len(self.counts) else 0
 
     @property
     def is_integer(self) -> bool:
@@ -103,8 +109,7 @@ class ValueCounts:
 
     def order_statistics(self, ranks: npt.ArrayLike) -> Values:
         """The values at these places, from 0, of the sorted rows."""
-        last = np.cumsum(self.counts)
-        chosen: Values = self.values[np.searchsorted(last, np.asarray(ranks), side="right")]
+        chosen: Values = self.values[np.searchsorted(self.last_ranks, np.asarray(ranks))]
         return chosen
 
     def quantiles(self, probabilities: npt.ArrayLike) -> Floats:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
-import scipy  # its parts load when they are first used: a plan needs none of them
+import numpy.typing as npt
 
 from sonde.stats.counts import Floats, Integers, ValueCounts
 from sonde.stats.estimate import (
@@ -23,72 +22,74 @@ from sonde.stats.estimate import (
 )
 from sonde.stats.laws import limits
 from sonde.stats.needs import Columns, CountsOf, Need, Summaries
+from sonde.stats.ranks import Ends, EndValues, RankLaw, turned
 from sonde.stats.statistic import Covariate, check_at_least, check_ci_width, parse_params
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
-# In standard deviations of a rank: what lies beyond is left out (1e-22 of the law and less).
-_REACH = 10.0
 
 
 @dataclass(frozen=True)
 class QuantileLaw:
-    """The bootstrap law of a sample quantile: values in ascending order and their shares."""
+    """The bootstrap law of a sample quantile: values, ascending, and the share up to each."""
 
     values: Floats
-    shares: Floats
+    below: Floats
 
     @classmethod
     def of(cls, counts: ValueCounts, quantile: float) -> QuantileLaw:
         """The value at a Binomial(n - 1, quantile) rank (Schultzberg & Ankargren 2022)."""
-        trials = counts.n - 1
-        middle, reach = trials * quantile, _REACH * math.sqrt(trials * quantile * (1 - quantile))
-        last_rank = np.cumsum(counts.counts) - 1
-        start = int(np.searchsorted(last_rank, max(0.0, middle - reach - _REACH)))
-        stop = int(np.searchsorted(last_rank, min(float(trials), middle + reach + _REACH))) + 1
-        below = np.ones(stop - start)
-        if trials:
-            inner = last_rank[start:stop]
-            below = scipy.special.bdtr(inner.astype(np.float64), trials, quantile)
-        below[-1] = 1.0
-        shares = np.diff(below, prepend=0.0)
-        return cls(counts.values[start:stop].astype(np.float64), shares)
+        ranks = RankLaw.of(counts.n, quantile)
+        last = counts.last_ranks
+        start, end = last.searchsorted((ranks.first, ranks.last))
+        values = counts.values[start : end + 1].astype(np.float64)
+        return cls(values, ranks.share_below(last[start : end + 1]))
 
     @functools.cached_property
-    def below(self) -> Floats:
-        """The share at or below each value."""
-        return np.cumsum(self.shares)
+    def shares(self) -> Floats:
+        """The share of each value."""
+        shares = self.below.copy()
+        shares[1:] -= self.below[:-1]
+        return shares
 
-    @property
+    @functools.cached_property
     def mean(self) -> float:
         """The mean."""
         return float(self.values @ self.shares)
 
+    @functools.cached_property
+    def mean_of_inverse(self) -> float:
+        """The mean of 1 / value."""
+        return float((1 / self.values) @ self.shares)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all values are more than 0."""
+        return bool(self.values[0] > 0)
+
+    @property
+    def share_of_zero(self) -> float:
+        """The probability of 0."""
+        return float(self.shares[self.values == 0].sum())
+
     def without_zero(self, most: float) -> QuantileLaw | None:
         """The law given that it is not 0, if it is 0 with at most this probability."""
-        zero = self.values == 0
-        share = float(self.shares[zero].sum())
-        if share == 0:
+        if self.is_positive or (is_other := self.values != 0).all():
             return self
+        share = self.share_of_zero
         if share > most or share >= 1:
             return None
-        return QuantileLaw(self.values[~zero], self.shares[~zero] / (1 - share))
+        return QuantileLaw(self.values[is_other], np.cumsum(self.shares[is_other]) / (1 - share))
 
-    def at(self, probabilities: Floats) -> Floats:
+    def at(self, probabilities: npt.ArrayLike) -> Floats:
         """The least values at or below which these shares lie."""
-        places = np.searchsorted(self.below, probabilities)
+        places = self.below.searchsorted(probabilities)
         return self.values[np.minimum(places, len(self.values) - 1)]
 
-
-@functools.lru_cache(maxsize=8)
-def _lattice(points: int) -> tuple[Floats, Integers]:
-    """Evenly spaced probabilities, and an order of them that pairs them evenly with themselves.
-
-    The pairs lie on a lattice turned by the golden ratio: shares of the unit square are off by
-    some 1 / points, where as many random pairs are off by 1 / sqrt(points).
-    """
-    places = np.arange(points)
-    turned = np.modf(places * ((math.sqrt(5) - 1) / 2))[0]
-    return (places + 0.5) / points, np.argsort(np.argsort(turned))
+    def lattice(self, points: int) -> Integers:
+        """How many of the probabilities (i + 0.5) / points have each value or a lower one."""
+        ends: Integers = (self.below * points + 0.5).astype(np.int64)
+        ends[-1] = points
+        return ends
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,80 @@ class _Branch:
         return self.law.without_zero(0.5 / self.points)
 
     @functools.cached_property
+    def ends(self) -> Integers:
+        return self.law.lattice(self.points)
+
+    @functools.cached_property
+    def is_flat(self) -> bool:
+        first = int(self.ends.searchsorted(0, side="right"))
+        return bool(self.ends[first] == self.points)
+
+    def at(self, ranks: Integers) -> Floats:
+        """The quantiles at these places of the lattice."""
+        return self.law.values[self.ends.searchsorted(ranks, side="right")]
+
+    @functools.cached_property
     def spread(self) -> Floats:
-        return self.law.at(_lattice(self.points)[0])
+        return _repeated(self.law.values, self.ends)
+
+    @functools.cached_property
+    def turned(self) -> Floats:
+        return self.spread.take(turned(self.points))
 
     @functools.cached_property
     def divisors(self) -> Floats:
         if self.inverse is None or self.inverse is self.law:
             return self.spread
-        return self.inverse.at(_lattice(self.points)[0])
+        return _repeated(self.inverse.values, self.inverse.lattice(self.points))
+
+
+def _repeated(values: Floats, ends: Integers) -> Floats:
+    times = ends.copy()
+    times[1:] -= ends[:-1]
+    return values.repeat(times)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two branches' laws of one decile, taken as independent.
+
+    Whichever of the two is the reference, the pairs of probabilities are the same: limits of the
+    one comparison are those of the other, turned.
+    """
+
+    first: _Branch
+    second: _Branch
+    ends: Ends
+
+    @functools.cached_property
+    def differences(self) -> EndValues:
+        """Of first - second."""
+        if self._is_ordered:
+            low, high = self._around_ends
+            return self.ends.with_values(low - high)
+        return self.ends.among(self.first.spread - self.second.turned)
+
+    @functools.cached_property
+    def ratios(self) -> EndValues:
+        """Of first / second, both positive."""
+        if self._is_ordered:
+            low, high = self._around_ends
+            return self.ends.with_values(low / high)
+        return self.ends.among(self.first.spread / self.second.turned)
+
+    @property
+    def _is_ordered(self) -> bool:
+        """Whether one is always the same: then what is made of both has the other's order."""
+        return self.first.is_flat or self.second.is_flat
+
+    @functools.cached_property
+    def _around_ends(self) -> tuple[Floats, Floats]:
+        ranks = self.ends.ranks
+        return self.first.at(ranks), self.second.at(self.ends.points - 1 - ranks)
+
+    @property
+    def is_positive(self) -> bool:
+        return self.first.law.is_positive and self.second.law.is_positive
 
 
 @dataclass(frozen=True)
@@ -120,54 +187,56 @@ class _Decile:
 
     branches: Mapping[str, _Branch | Failure]
     ci_width: float
-    points: int
+    ends: Ends
+    pairs: dict[tuple[str, str], _Pair] = field(default_factory=dict)
 
     def individual(self, branch: str) -> Measured:
         own = self.branches[branch]
         if isinstance(own, Failure):
             return own
-        low, high = own.law.at(np.array(limits(self.ci_width)))
-        return Interval(own.law.mean, float(low), float(high))
+        low, high = own.law.at(limits(self.ci_width)).tolist()
+        return Interval(own.law.mean, low, high)
 
     def difference(self, branch: str, reference: str) -> Measured:
-        pair = self._pair(branch, reference)
-        if isinstance(pair, Failure):
-            return pair
-        one, other = pair
-        # The same pairs of probabilities, whichever of the two is the reference.
-        turned = _lattice(self.points)[1]
-        if branch < reference:
-            differences = one.spread - other.spread[turned]
-        else:
-            differences = one.spread[turned] - other.spread
-        return self._interval(one.law.mean - other.law.mean, differences)
-
-    def relative_uplift(self, branch: str, reference: str) -> Measured:
-        pair = self._pair(branch, reference)
-        if isinstance(pair, Failure):
-            return pair
-        one, other = pair
-        if other.inverse is None:
-            share = float(other.law.shares[other.law.values == 0].sum())
-            detail = f"the reference's decile is 0 with probability {share:.2g}"
-            return Failure(Reason.BASELINE_IS_ZERO, detail)
-        turned = _lattice(self.points)[1]
-        if branch < reference:
-            uplifts = one.spread / other.divisors[turned] - 1
-        else:
-            uplifts = one.spread[turned] / other.divisors - 1
-        inverse = float((1 / other.inverse.values) @ other.inverse.shares)
-        return self._interval(one.law.mean * inverse - 1, uplifts)
-
-    def _interval(self, point: float, spread: Floats) -> Interval:
-        low, high = np.quantile(spread, limits(self.ci_width))
-        return Interval(point, float(low), float(high))
-
-    def _pair(self, branch: str, reference: str) -> tuple[_Branch, _Branch] | Failure:
         one, other = self.branches[branch], self.branches[reference]
         if isinstance(one, Failure):
             return one
-        return other if isinstance(other, Failure) else (one, other)
+        if isinstance(other, Failure):
+            return other
+        point = one.law.mean - other.law.mean
+        if branch < reference:
+            return Interval(point, *self._pair(branch, reference).differences.limits())
+        return Interval(point, *self._pair(reference, branch).differences.negated().limits())
+
+    def relative_uplift(self, branch: str, reference: str) -> Measured:
+        one, other = self.branches[branch], self.branches[reference]
+        if isinstance(one, Failure):
+            return one
+        if isinstance(other, Failure):
+            return other
+        if other.inverse is None:
+            detail = f"the reference's decile is 0 with probability {other.law.share_of_zero:.2g}"
+            return Failure(Reason.BASELINE_IS_ZERO, detail)
+        low, high = self._ratios(branch, reference, one, other).limits()
+        return Interval(one.law.mean * other.inverse.mean_of_inverse - 1, low - 1, high - 1)
+
+    def _ratios(self, branch: str, reference: str, one: _Branch, other: _Branch) -> EndValues:
+        pair = self._pair(*sorted((branch, reference)))
+        if pair.is_positive:
+            return pair.ratios if branch < reference else pair.ratios.inverted()
+        # Across 0, the order of ratios says nothing of the order of their inverses.
+        order = turned(self.ends.points)
+        if branch < reference:
+            return self.ends.among(one.spread / other.divisors.take(order))
+        return self.ends.among(one.turned / other.divisors)
+
+    def _pair(self, first: str, second: str) -> _Pair:
+        if (first, second) not in self.pairs:
+            one, other = self.branches[first], self.branches[second]
+            assert isinstance(one, _Branch)
+            assert isinstance(other, _Branch)
+            self.pairs[first, second] = _Pair(one, other, self.ends)
+        return self.pairs[first, second]
 
 
 @dataclass(frozen=True)
@@ -182,7 +251,7 @@ class Deciles:
     """
 
     name: ClassVar[str] = "deciles"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     label: ClassVar[str] = "deciles"
     covariate: ClassVar[Covariate | None] = None
 
@@ -213,24 +282,25 @@ class Deciles:
         """The deciles of branches, then their comparisons."""
         counts = summaries.counts[CountsOf(columns.value)]
         every = dict.fromkeys((*branches, *references))
+        problems = {branch: no_values(branch, counts.get(branch)) for branch in every}
+        width, ends = self.confidence_interval, Ends.of(self.num_samples, self.confidence_interval)
         deciles = {
             each: _Decile(
-                {branch: self._law(branch, counts.get(branch), each) for branch in every},
-                self.confidence_interval,
-                self.num_samples,
+                {
+                    branch: problem or self._law(counts[branch], each)
+                    for branch, problem in problems.items()
+                },
+                width,
+                ends,
             )
             for each in DECILES
         }
-        width = self.confidence_interval
         for each, decile in deciles.items():
             yield from individual_rows(branches, decile.individual, width, each)
         for each, decile in deciles.items():
             yield from comparison_rows(branches, references, decile, width, each)
 
-    def _law(self, branch: str, counts: ValueCounts | None, decile: float) -> _Branch | Failure:
-        if problem := no_values(branch, counts):
-            return problem
-        assert counts is not None
+    def _law(self, counts: ValueCounts, decile: float) -> _Branch:
         return _Branch(QuantileLaw.of(counts, decile), self.num_samples)
 
 

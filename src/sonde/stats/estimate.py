@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -106,10 +106,14 @@ T = TypeVar("T")
 def attempt(compute: Callable[..., T], *about: object) -> T | Failure:
     """What is computed, or the reason that its numbers left the range of floats."""
     with np.errstate(all="ignore"):
-        try:
-            return compute(*about)
-        except ArithmeticError:
-            return Failure(Reason.NOT_FINITE, "numbers are too large, or too near 0, to compute")
+        return _attempt(compute, *about)
+
+
+def _attempt(compute: Callable[..., T], *about: object) -> T | Failure:
+    try:
+        return compute(*about)
+    except ArithmeticError:
+        return Failure(Reason.NOT_FINITE, "numbers are too large, or too near 0, to compute")
 
 
 def individual_rows(
@@ -117,10 +121,13 @@ def individual_rows(
     individual: Callable[[str], Measured],
     ci_width: float | None,
     parameter: float | None = None,
-) -> Iterator[Outcome]:
+) -> list[Outcome]:
     """One outcome per branch."""
-    for branch in branches:
-        yield outcome(attempt(individual, branch), branch, parameter=parameter, ci_width=ci_width)
+    with np.errstate(all="ignore"):
+        return [
+            outcome(_attempt(individual, branch), branch, parameter=parameter, ci_width=ci_width)
+            for branch in branches
+        ]
 
 
 def comparison_rows(
@@ -129,28 +136,27 @@ def comparison_rows(
     comparable: Comparable,
     ci_width: float,
     parameter: float | None = None,
-) -> Iterator[Outcome]:
+) -> list[Outcome]:
     """Per reference, the difference and the relative uplift of every other branch."""
-    for reference in references:
-        for branch in branches:
-            if branch == reference:
-                continue
-            yield outcome(
-                attempt(comparable.difference, branch, reference),
+    comparisons = (
+        (Comparison.DIFFERENCE, comparable.difference),
+        (Comparison.RELATIVE_UPLIFT, comparable.relative_uplift),
+    )
+    with np.errstate(all="ignore"):
+        return [
+            outcome(
+                _attempt(compare, branch, reference),
                 branch,
-                comparison=Comparison.DIFFERENCE,
+                comparison=comparison,
                 reference=reference,
                 parameter=parameter,
                 ci_width=ci_width,
             )
-            yield outcome(
-                attempt(comparable.relative_uplift, branch, reference),
-                branch,
-                comparison=Comparison.RELATIVE_UPLIFT,
-                reference=reference,
-                parameter=parameter,
-                ci_width=ci_width,
-            )
+            for reference in references
+            for branch in branches
+            if branch != reference
+            for comparison, compare in comparisons
+        ]
 
 
 def outcome(
