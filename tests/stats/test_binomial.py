@@ -1,5 +1,7 @@
 """Proportions against scipy, mozanalysis, and integrals done another way."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from mozanalysis.bayesian_stats import binary
 from scipy import integrate, stats
 
 from sonde.stats.arrays import estimate
-from sonde.stats.binomial import Beta, Binomial
+from sonde.stats.binomial import Beta, Binomial, _Pair
 from sonde.stats.estimate import Estimate, NotEstimable, Reason
 from sonde.stats.needs import Columns
 
@@ -102,6 +104,68 @@ def test_cumulants_are_scipys():
     law = Beta(40, 20).law
     assert (law.mean, law.variance) == pytest.approx((mean, variance))
     assert (law.skewness, law.kurtosis) == pytest.approx((skewness, kurtosis))
+
+
+def share_of_wins(one, other):
+    """P(one < other) of integer shapes, as a sum of exact terms."""
+    (a, b), (c, d) = ((each.successes + 1, each.failures + 1) for each in (one, other))
+    term = Decimal(1)
+    for step in range(d):
+        term = term * (b + step) / (a + b + step)
+    total = Decimal(0)
+    for step in range(c):
+        total += term
+        term = term * (a + step) / (a + b + d + step) * (d + step) / (1 + step)
+    return float(total)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((0, 9), (0, 20)), ((3, 7), (5, 5)), ((40, 2_000), (25, 800)), ((600, 19_400), (640, 19_000))],
+)
+def test_the_share_below_no_effect_is_the_exact_sum(one, other):
+    for t, c in ((Beta(*one), Beta(*other)), (Beta(*other), Beta(*one))):
+        exact = share_of_wins(t, c)
+        assert _Pair(t, c, 0.95).share_of_differences_below(0.0)[0] == pytest.approx(exact, 1e-11)
+        assert _Pair(t, c, 0.95).share_of_ratios_below(0.0)[0] == pytest.approx(exact, 1e-11)
+
+
+@given(count, count, count, count, st.floats(-1.5, 1.5))
+@settings(max_examples=50, deadline=None)
+def test_densities_are_slopes_of_shares(one, others, reference, rest, deviations):
+    pair = _Pair(Beta(one, others), Beta(reference, rest), 0.95)
+    differences = pair.branch.law.minus(pair.reference.law)
+    logarithms = pair.branch.law_of_logarithm.minus(pair.reference.law_of_logarithm)
+    for law, share in (
+        (differences, pair.share_of_differences_below),
+        (logarithms, pair.share_of_ratios_below),
+    ):
+        spread = law.variance**0.5
+        place, step = law.mean + deviations * spread, 1e-5 * spread
+        slope = (share(place + step)[0] - share(place - step)[0]) / (2 * step)
+        assert share(place)[1] * spread == pytest.approx(slope * spread, abs=1e-5)
+
+
+def test_cumulants_of_logarithms_are_scipys():
+    law, logarithm = Beta(6, 30).law_of_logarithm, stats.loggamma
+    # Gamma(a) is Beta(a, b) times an independent Gamma(a + b).
+    parts = [logarithm(each).stats("mvsk") for each in (7.0, 38.0)]
+    mean, variance = parts[0][0] - parts[1][0], parts[0][1] - parts[1][1]
+    third = parts[0][2] * parts[0][1] ** 1.5 - parts[1][2] * parts[1][1] ** 1.5
+    fourth = parts[0][3] * parts[0][1] ** 2 - parts[1][3] * parts[1][1] ** 2
+    found = (law.mean, law.variance, law.third, law.fourth)
+    assert found == pytest.approx((mean, variance, third, fourth), rel=1e-9)
+
+
+def test_turning_a_ratio_turns_its_limits():
+    rows = {
+        each.branch: each
+        for each in estimate(Binomial(), units(a=(300, 20), b=(70, 12)), X)
+        if each.comparison == "relative_uplift"
+    }
+    a, b = rows["a"], rows["b"]
+    assert 1 + a.lower == pytest.approx(1 / (1 + b.upper), rel=1e-12)
+    assert 1 + a.upper == pytest.approx(1 / (1 + b.lower), rel=1e-12)
 
 
 def test_turning_a_difference_turns_its_limits():

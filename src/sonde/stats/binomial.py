@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import scipy  # its parts load when they are first used: a plan needs none of them
 
 from sonde.stats.counts import Floats
@@ -21,11 +22,17 @@ from sonde.stats.estimate import (
     comparison_rows,
     individual_rows,
 )
-from sonde.stats.laws import Law, individual, limits, normal_quantile, relative_uplift, root
+from sonde.stats.laws import Law, limits, normal_quantile, relative_uplift
 from sonde.stats.moments import Moments
 from sonde.stats.needs import Columns, MomentsOf, Need, Summaries
 from sonde.stats.resampled import unusable
 from sonde.stats.statistic import Covariate, check_ci_width, parse_params
+
+# Of the integral over a posterior: with more of them, shares differ by what rounding does (1e-12).
+_NODES = 48
+# A Newton step of so many standard deviations leaves an error of the order of its square.
+_CLOSE = 1e-7
+_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -56,19 +63,31 @@ class Beta:
         n = self.successes + self.failures
         return (n + 1) / self.successes if self.successes else math.inf
 
-    def below(self, proportions: Floats) -> Floats:
+    def below(self, proportions: npt.ArrayLike) -> Floats:
         """The share of the law below each of these."""
-        share: Floats = scipy.special.betainc(*self.shapes, np.clip(proportions, 0, 1))
+        inside = np.minimum(np.maximum(proportions, 0.0), 1.0)
+        share: Floats = scipy.special.betainc(*self.shapes, inside)
         return share
 
     def density(self, proportions: Floats) -> Floats:
         """The density at each of these."""
-        first, second = self.shapes
-        logarithm = scipy.special.xlogy(first - 1, proportions) + scipy.special.xlog1py(
-            second - 1, -proportions
-        )
-        density: Floats = np.exp(logarithm - scipy.special.betaln(first, second))
+        density: Floats = np.exp(self._logarithm(proportions) - self._scale)
         return density
+
+    def _logarithm(self, proportions: Floats) -> Floats:
+        """Of the density, but for its scale."""
+        logarithm: Floats = scipy.special.xlogy(self.successes, proportions)
+        logarithm += scipy.special.xlog1py(self.failures, -proportions)
+        return logarithm
+
+    @functools.cached_property
+    def _scale(self) -> float:
+        """That makes the law's integral 1; by gamma functions, that is off by 1e-10 of many."""
+        nodes, weights = _nodes()
+        low, high = self.support
+        logarithm = self._logarithm(low + (high - low) * nodes)
+        peak = float(logarithm.max())
+        return peak + math.log((high - low) * float(weights @ np.exp(logarithm - peak)))
 
     @functools.cached_property
     def support(self) -> tuple[float, float]:
@@ -92,6 +111,16 @@ class Beta:
         kurtosis /= product * (total + 2) * (total + 3)
         return Law(self.mean, variance, skewness * variance**1.5, kurtosis * variance**2)
 
+    @functools.cached_property
+    def law_of_logarithm(self) -> Law:
+        """The law of the logarithm of the proportion, by its cumulants (polygammas)."""
+        first, second = self.shapes
+        means = scipy.special.digamma([first, first + second])
+        orders = np.array([2.0, 3.0, 4.0])
+        sums = scipy.special.zeta(orders, first) - scipy.special.zeta(orders, first + second)
+        variance, third, fourth = (sums * (1, -2, 6)).tolist()
+        return Law(float(means[0] - means[1]), variance, third, fourth)
+
     @property
     def is_as_good_as_normal(self) -> bool:
         """Whether its cumulants give quantiles to 1e-5 standard deviations."""
@@ -100,66 +129,129 @@ class Beta:
 
 @functools.cache
 def _nodes() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(128)
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     return (nodes + 1) / 2, weights / 2
 
 
-def _mean_over(law: Beta, function: Callable[[Floats], Floats], low: float, high: float) -> float:
-    """The integral of a smooth function over the part of a law between two proportions."""
-    start, stop = max(low, law.support[0]), min(high, law.support[1])
-    if start >= stop:
-        return 0.0
+@functools.lru_cache(maxsize=64)
+def _grid(law: Beta, low: float, high: float) -> tuple[Floats, Floats]:
+    """Places between two proportions, and weights: the law's part there is to be summed over."""
     nodes, weights = _nodes()
-    places = start + (stop - start) * nodes
-    return float((stop - start) * (weights @ (law.density(places) * function(places))))
+    places = low + (high - low) * nodes
+    return places, (high - low) * weights * law.density(places)
+
+
+def _grid_within(law: Beta, low: float, high: float) -> tuple[Floats, Floats]:
+    start, stop = law.support
+    start, stop = max(low, start), min(high, stop)
+    return _grid(law, start, stop) if start < stop else (np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two independent posteriors, for shares of the law of their difference or ratio.
+    """Two independent posteriors, for the law of their difference or of their ratio.
 
     A share is an integral over the narrower law of a share of the wider one, up to where that
-    becomes 0 or 1: a smooth integrand.
+    becomes 0 or 1: a smooth integrand. With a share goes its slope, the density.
     """
 
     branch: Beta
     reference: Beta
+    ci_width: float
 
     @property
     def is_as_good_as_normal(self) -> bool:
         return self.branch.is_as_good_as_normal and self.reference.is_as_good_as_normal
 
-    def share_of_differences_below(self, difference: float) -> float:
+    @functools.cached_property
+    def differences(self) -> tuple[float, float]:
+        """The limits of branch - reference."""
+        law = self.branch.law.minus(self.reference.law)
+        low, high = limits(self.ci_width)
+        if self.is_as_good_as_normal:
+            return law.quantile(low), law.quantile(high)
+        (start, stop), (other_start, other_stop) = self.branch.support, self.reference.support
+        within = start - other_stop, stop - other_start
+        share = self.share_of_differences_below
+        return _quantile(share, low, law, within), _quantile(share, high, law, within)
+
+    @functools.cached_property
+    def ratios(self) -> tuple[float, float]:
+        """The limits of branch / reference."""
+        if self.is_as_good_as_normal:
+            uplift = relative_uplift(self.branch.law, self.reference.law, self.ci_width)
+            assert uplift.lower is not None
+            assert uplift.upper is not None
+            return uplift.lower + 1, uplift.upper + 1
+        law = self.branch.law_of_logarithm.minus(self.reference.law_of_logarithm)
+        (start, stop), (other_start, other_stop) = self.branch.support, self.reference.support
+        within = math.log(start / other_stop), math.log(stop / other_start)
+        ends = (
+            _quantile(self.share_of_ratios_below, each, law, within)
+            for each in limits(self.ci_width)
+        )
+        low, high = map(math.exp, ends)
+        return low, high
+
+    def share_of_differences_below(self, difference: float) -> tuple[float, float]:
+        """The share of differences below this, and their density there."""
         one, other = self.branch, self.reference
         if one.deviation > other.deviation:
-            inside = _mean_over(
-                other, lambda c: one.below(c + difference), -difference, 1 - difference
-            )
-            return inside + 1 - float(other.below(np.array(1 - difference)))
-        inside = _mean_over(
-            one, lambda t: 1 - other.below(t - difference), difference, 1 + difference
-        )
-        return inside + float(one.below(np.array(difference)))
+            places, weights = _grid_within(other, -difference, 1 - difference)
+            moved = places + difference
+            share = float(weights @ one.below(moved))
+            if 1 - difference < other.support[1]:
+                share += 1 - float(other.below(1 - difference))
+            return share, float(weights @ one.density(moved))
+        places, weights = _grid_within(one, difference, 1 + difference)
+        moved = places - difference
+        share = float(weights @ (1 - other.below(moved)))
+        if difference > one.support[0]:
+            share += float(one.below(difference))
+        return share, float(weights @ other.density(moved))
 
-    def share_of_ratios_below(self, ratio: float) -> float:
+    def share_of_ratios_below(self, logarithm: float) -> tuple[float, float]:
+        """The share of ratios whose logarithm is below this, and the density of logarithms."""
         one, other = self.branch, self.reference
+        ratio = math.exp(logarithm)
         if one.deviation > ratio * other.deviation:
-            inside = _mean_over(other, lambda c: one.below(ratio * c), 0, 1 / ratio)
-            return inside + 1 - float(other.below(np.array(1 / ratio)))
-        return _mean_over(one, lambda t: 1 - other.below(t / ratio), 0, ratio)
+            places, weights = _grid_within(other, 0.0, 1 / ratio)
+            moved = places * ratio
+            share = float(weights @ one.below(moved))
+            if 1 / ratio < other.support[1]:
+                share += 1 - float(other.below(1 / ratio))
+            return share, float(weights @ (moved * one.density(moved)))
+        places, weights = _grid_within(one, 0.0, ratio)
+        moved = places / ratio
+        share = float(weights @ (1 - other.below(moved)))
+        return share, float(weights @ (moved * other.density(moved)))
 
 
 def _quantile(
-    share_below: Callable[[float], float], probability: float, middle: float, spread: float
+    share_below: Callable[[float], tuple[float, float]],
+    probability: float,
+    near: Law,
+    within: tuple[float, float],
 ) -> float:
-    """Where the share is `probability`; in normal deviates, shares are nearly straight lines."""
-    wanted = normal_quantile(probability)
+    """Where the share is `probability`, by Newton's steps from the quantile of a law near it.
 
-    def height(place: float) -> float:
-        share = min(max(share_below(place), 1e-300), 1 - 1e-16)
-        return float(scipy.special.ndtri(share)) - wanted
-
-    return root(height, middle, middle + wanted * spread)
+    In normal deviates, shares are nearly straight lines. What has been seen bounds the steps.
+    """
+    wanted, (low, high) = normal_quantile(probability), within
+    spread = math.sqrt(near.variance)
+    place = min(max(near.quantile(probability), low), high)
+    for _ in range(_STEPS):
+        share, density = share_below(place)
+        deviate = float(scipy.special.ndtri(min(max(share, 1e-300), 1 - 1e-16)))
+        low, high = (place, high) if deviate < wanted else (low, place)
+        slope = density * math.sqrt(2 * math.pi) * math.exp(deviate * deviate / 2)
+        step = (wanted - deviate) / slope if slope > 0 else math.inf
+        before, place = place, place + step
+        if not low <= place <= high:
+            place = (low + high) / 2
+        if abs(place - before) <= _CLOSE * spread:
+            break
+    return place
 
 
 @dataclass(frozen=True)
@@ -168,6 +260,7 @@ class _Proportions:
 
     branches: Mapping[str, Beta | Failure]
     ci_width: float
+    pairs: dict[tuple[str, str], _Pair] = field(default_factory=dict)
 
     def individual(self, branch: str) -> Measured:
         own = self.branches[branch]
@@ -177,45 +270,37 @@ class _Proportions:
         return Interval(own.mean, own.quantile(low), own.quantile(high))
 
     def difference(self, branch: str, reference: str) -> Measured:
-        pair = self._pair(branch, reference)
-        if isinstance(pair, Failure):
-            return pair
-        if pair.is_as_good_as_normal:
-            return individual(pair.branch.law.minus(pair.reference.law), self.ci_width)
-        middle = pair.branch.mean - pair.reference.mean
-        spread = math.hypot(pair.branch.deviation, pair.reference.deviation)
-        ends = (
-            _quantile(pair.share_of_differences_below, each, middle, spread)
-            for each in limits(self.ci_width)
-        )
-        return Interval(middle, *ends)
-
-    def relative_uplift(self, branch: str, reference: str) -> Measured:
-        pair = self._pair(branch, reference)
-        if isinstance(pair, Failure):
-            return pair
-        if pair.reference.successes == 0:
-            return Failure(Reason.BASELINE_IS_ZERO, "no unit of the reference has a 1")
-
-        if pair.is_as_good_as_normal:
-            return relative_uplift(pair.branch.law, pair.reference.law, self.ci_width)
-
-        def share(log_ratio: float) -> float:
-            return pair.share_of_ratios_below(math.exp(log_ratio))
-
-        one, other = pair.branch, pair.reference
-        spread = math.hypot(one.deviation / one.mean, other.deviation / other.mean)
-        middle = math.log(one.mean / other.mean)
-        ends = (
-            math.expm1(_quantile(share, each, middle, spread)) for each in limits(self.ci_width)
-        )
-        return Interval(one.mean * other.mean_of_inverse - 1, *ends)
-
-    def _pair(self, branch: str, reference: str) -> _Pair | Failure:
         one, other = self.branches[branch], self.branches[reference]
         if isinstance(one, Failure):
             return one
-        return other if isinstance(other, Failure) else _Pair(one, other)
+        if isinstance(other, Failure):
+            return other
+        point = one.mean - other.mean
+        if branch < reference:
+            return Interval(point, *self._pair(branch, one, reference, other).differences)
+        low, high = self._pair(reference, other, branch, one).differences
+        return Interval(point, -high, -low)
+
+    def relative_uplift(self, branch: str, reference: str) -> Measured:
+        one, other = self.branches[branch], self.branches[reference]
+        if isinstance(one, Failure):
+            return one
+        if isinstance(other, Failure):
+            return other
+        if other.successes == 0:
+            return Failure(Reason.BASELINE_IS_ZERO, "no unit of the reference has a 1")
+        point = one.mean * other.mean_of_inverse - 1
+        if branch < reference:
+            low, high = self._pair(branch, one, reference, other).ratios
+            return Interval(point, low - 1, high - 1)
+        low, high = self._pair(reference, other, branch, one).ratios
+        return Interval(point, 1 / high - 1, 1 / low - 1)
+
+    def _pair(self, first: str, one: Beta, second: str, other: Beta) -> _Pair:
+        """The pair in the order of names: turned, its limits are those of the other order."""
+        if (first, second) not in self.pairs:
+            self.pairs[first, second] = _Pair(one, other, self.ci_width)
+        return self.pairs[first, second]
 
 
 @dataclass(frozen=True)
@@ -229,7 +314,7 @@ class Binomial:
     """
 
     name: ClassVar[str] = "binomial"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     label: ClassVar[str] = "binomial"
     covariate: ClassVar[Covariate | None] = None
 

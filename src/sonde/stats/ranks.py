@@ -28,7 +28,7 @@ class RankLaw:
     below: Floats
 
     @classmethod
-    @functools.lru_cache(maxsize=256)  # a window's metrics have the same units
+    @functools.lru_cache(maxsize=512)  # the metrics of a window have the same units
     def of(cls, n: int, quantile: float) -> RankLaw:
         """The law among n rows."""
         trials, odds = n - 1, quantile / (1 - quantile)
