@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mozanalysis.frequentist_stats import bootstrap
 from scipy import stats
 
@@ -12,7 +14,7 @@ from sonde.stats.counts import PairCounts
 from sonde.stats.estimate import Estimate, NotEstimable, Reason
 from sonde.stats.moments import Moments
 from sonde.stats.needs import Columns, PairCountsOf, Summaries
-from sonde.stats.ratio import PopulationRatio, ratio_law, resampled_ratios
+from sonde.stats.ratio import Excess, PopulationRatio, ratio_law, resampled_ratios
 
 from .oracle import frame, mozanalysis_rows, rows_of
 
@@ -177,3 +179,15 @@ def test_parameters_are_checked():
         PopulationRatio.from_params({"numerator": "clicks"})
     with pytest.raises(ValueError, match="numerator must be a string, not 3"):
         PopulationRatio.from_params(names | {"numerator": 3})
+
+
+@given(st.floats(-3, 3), st.floats(-4, 4), st.integers(0, 1_000))
+@settings(max_examples=50, deadline=None)
+def test_quantiles_of_the_excess_are_those_of_its_law(ratio, z, seed):
+    views = np.random.default_rng(seed).poisson(3, 50) + 1.0
+    for clicks in (np.random.default_rng(seed + 1).poisson(0.3 * views), 2 * views):
+        excess = Excess.of(Moments.of(clicks, views, order=4))
+        for at in (ratio, 2.0):
+            assert excess.quantile(at, z) == pytest.approx(
+                excess.law(at).at(z), rel=1e-11, abs=1e-11
+            )

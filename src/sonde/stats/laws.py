@@ -73,14 +73,7 @@ class Law:
 
     def at(self, z: Any) -> Any:
         """The quantile of the same probability as that of the normal deviate z, or of each z."""
-        skewness, kurtosis = self.skewness, self.kurtosis
-        square = z * z
-        step = (
-            z
-            + skewness * (square - 1) / 6
-            + kurtosis * z * (square - 3) / 24
-            - skewness**2 * z * (2 * square - 5) / 36
-        )
+        step = cornish_fisher(z, self.skewness, self.kurtosis)
         return self.mean + math.sqrt(self.variance) * step
 
     def minus(self, other: Law, times: float = 1.0) -> Law:
@@ -96,6 +89,21 @@ class Law:
         """The mean of a smooth function of the variable."""
         nodes, weights = _normal_nodes()
         return float(weights @ function(self.at(nodes)))
+
+
+def cornish_fisher(z: Any, skewness: float, kurtosis: float) -> Any:
+    """The deviate, of a standard law with these cumulants, with the share that z has of a normal.
+
+    >>> cornish_fisher(2.0, 0.0, 0.0)
+    2.0
+    """
+    square = z * z
+    return (
+        z
+        + skewness * (square - 1) / 6
+        + kurtosis * z * (square - 3) / 24
+        - skewness**2 * z * (2 * square - 5) / 36
+    )
 
 
 def law_of(quantiles: Floats) -> Law:

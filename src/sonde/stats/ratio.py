@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sonde.stats.estimate import (
     comparison_rows,
     individual_rows,
 )
-from sonde.stats.laws import Law, law_of, normal_nodes, root
+from sonde.stats.laws import Law, cornish_fisher, law_of, normal_nodes, root
 from sonde.stats.moments import Moments
 from sonde.stats.needs import Clip, Columns, MomentsOf, Need, PairCountsOf, Scope, Summaries
 from sonde.stats.resampled import Resampled, Resampling, unusable
@@ -73,6 +74,23 @@ class Excess:
         n = self.n
         return Law(mean, second / n, third / n**2, (fourth - 3 * second**2) / n**3)
 
+    def quantile(self, ratio: float, z: float) -> float:
+        """Of the law at one ratio, the quantile of the same probability as that of the deviate z.
+
+        The same as `law(ratio).at(z)`, written out: most of the time of a ratio is spent here.
+        """
+        (a, b, c), (d, e, f, g), (h, i, j, k, m) = self.terms
+        mean = self.numerator - ratio * self.denominator
+        second = (a * ratio + b) * ratio + c
+        if second <= _NOISE * (abs(a * ratio * ratio) + abs(b * ratio) + abs(c)):
+            return mean
+        third = ((d * ratio + e) * ratio + f) * ratio + g
+        fourth = (((h * ratio + i) * ratio + j) * ratio + k) * ratio + m
+        deviation = math.sqrt(second / self.n)
+        skewness = third / (second * deviation * self.n)
+        kurtosis = (fourth / (second * second) - 3) / self.n
+        return mean + deviation * float(cornish_fisher(z, skewness, kurtosis))
+
     def denominator_law(self) -> Law:
         """The law of the mean of the denominator."""
         second, third, fourth = self.terms[0][0], -self.terms[1][0], self.terms[2][0]
@@ -87,6 +105,7 @@ def _polynomial(coefficients: tuple[float, ...], at: float) -> float:
     return value
 
 
+@functools.lru_cache(maxsize=64)  # asked for to see what is needed, then to estimate
 def ratio_law(moments: Moments) -> Law | None:
     """The law of the ratio of resampled means; None where that has no good closed form.
 
@@ -107,7 +126,7 @@ def ratio_law(moments: Moments) -> Law | None:
     sign = math.copysign(1, excess.denominator)
 
     def quantile(z: float) -> float:
-        return root(lambda r: float(excess.law(r).at(sign * z)), ratio, ratio + spread * sign * z)
+        return root(lambda r: excess.quantile(r, sign * z), ratio, ratio + spread * sign * z)
 
     return law_of(np.array([quantile(z) for z in normal_nodes().tolist()]))
 
@@ -189,7 +208,7 @@ class PopulationRatio:
     """
 
     name: ClassVar[str] = "population_ratio"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     label: ClassVar[str] = "population_ratio"
     covariate: ClassVar[Covariate | None] = None
 
