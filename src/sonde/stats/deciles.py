@@ -30,7 +30,10 @@ DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 
 @dataclass(frozen=True)
 class QuantileLaw:
-    """The bootstrap law of a sample quantile: values, ascending, and the share up to each."""
+    """The bootstrap law of a sample quantile: values, ascending, and the share up to each.
+
+    The last of `below` is 1.
+    """
 
     values: Floats
     below: Floats
@@ -78,12 +81,12 @@ class QuantileLaw:
         share = self.share_of_zero
         if share > most or share >= 1:
             return None
-        return QuantileLaw(self.values[is_other], np.cumsum(self.shares[is_other]) / (1 - share))
+        below = np.cumsum(self.shares[is_other])
+        return QuantileLaw(self.values[is_other], below / below[-1])
 
     def at(self, probabilities: npt.ArrayLike) -> Floats:
         """The least values at or below which these shares lie."""
-        places = self.below.searchsorted(probabilities)
-        return self.values[np.minimum(places, len(self.values) - 1)]
+        return self.values[self.below.searchsorted(probabilities)]
 
     def lattice(self, points: int) -> Integers:
         """How many of the probabilities (i + 0.5) / points have each value or a lower one."""
