@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import TypeAlias
 
 from sonde.plan.steps import Step
 from sonde.run.execute import Batch, Failed, Report, Setting, Skipped, batches, execute
 from sonde.run.outcome import Problem
+from sonde.run.workers import WorkerDiedError, Workers
 
 Progress: TypeAlias = Callable[[int, int, str], None]
+
+_DIED = Problem(
+    "the worker process died, perhaps for want of memory; lower `memory` or `workers` under [run] "
+    "in sonde.toml and run again",
+    exception_type="WorkerDiedError",
+)
 
 
 def run(steps: Sequence[Step], setting: Setting, workers: int = 1) -> Iterator[Report]:
@@ -42,64 +47,32 @@ def _serially(
 def _in_processes(
     waiting: list[Batch], setting: Setting, failed: dict[object, Step], workers: int
 ) -> Iterator[Report]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sonde.run.execute"])
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    running: dict[Future[list[Report]], Batch] = {}
-    try:
-        while waiting or running:
-            outputs = {
-                step.output for batch in (*waiting, *running.values()) for step in batch.steps
-            }
+    do = partial(execute, setting=setting)
+    with Workers[Batch, list[Report]](workers, do, ["sonde.run.execute"]) as pool:
+        died: list[Batch] = []
+        while waiting or pool.tasks:
+            outputs = {step.output for batch in (*waiting, *pool.tasks) for step in batch.steps}
             for batch in [b for b in waiting if not _inputs(b) & outputs]:
-                if len(running) >= 2 * workers:
+                if not pool.has_room:
                     break
                 waiting.remove(batch)
                 skipped, ready = _split(batch, failed)
                 yield from skipped
                 if ready is not None:
-                    running[pool.submit(execute, ready, setting)] = ready
-            if not running:
+                    pool.start(ready)
+            if not pool.tasks:
                 continue
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            broken: list[Batch] = []
-            for future in finished:
-                batch = running.pop(future)
-                try:
-                    reports = future.result()
-                except BrokenProcessPool:
-                    broken.append(batch)
-                    continue
-                yield from _noted(reports, failed)
-            if broken:
-                broken += running.values()
-                running.clear()
-                pool.shutdown(wait=False, cancel_futures=True)
-                pool = ProcessPoolExecutor(workers, mp_context=context)
-                yield from _one_by_one(broken, setting, failed, context)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _one_by_one(
-    broken: Sequence[Batch],
-    setting: Setting,
-    failed: dict[object, Step],
-    context: multiprocessing.context.BaseContext,
-) -> Iterator[Report]:
-    """A worker died: each batch that was under way gets a worker to itself, to find the cause."""
-    for batch in broken:
-        with ProcessPoolExecutor(1, mp_context=context) as alone:
-            try:
-                reports = alone.submit(execute, batch, setting).result()
-            except BrokenProcessPool:
-                problem = Problem(
-                    "the worker process died, perhaps for want of memory; lower `memory` or "
-                    "`workers` under [run] in sonde.toml and run again",
-                    exception_type="BrokenProcessPool",
-                )
-                reports = [Failed(step, problem) for step in batch.steps]
-        yield from _noted(reports, failed)
+            batch, reports = pool.next()
+            match reports:
+                case WorkerDiedError() if batch not in died:
+                    died.append(batch)  # perhaps it was not its own fault
+                    waiting.insert(0, batch)
+                case WorkerDiedError():
+                    yield from _noted([Failed(step, _DIED) for step in batch.steps], failed)
+                case Exception():
+                    raise reports
+                case _:
+                    yield from _noted(reports, failed)
 
 
 def _inputs(batch: Batch) -> set[object]:

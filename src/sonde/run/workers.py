@@ -1,0 +1,130 @@
+"""Worker processes that share nothing: one that dies takes its own task with it, no other's.
+
+A pool with a common queue has a common lock. A process killed while it holds that lock stops all
+the others for ever, so here each worker has a pipe to itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+_PATIENCE = 5.0  # seconds that a worker gets to put away what it has on disk
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended in the middle of its task."""
+
+
+class Workers(Generic[Task, Answer]):
+    """Processes that each do one task at a time; a dead one is replaced when there is work.
+
+    do: a function that another process can import. preload: modules it needs.
+    """
+
+    def __init__(self, count: int, do: Callable[[Task], Answer], preload: Sequence[str]) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(preload))
+        self._do = do
+        self._count = count
+        self._idle: list[_Worker] = []
+        self._busy: dict[_Worker, Task] = {}
+
+    def __enter__(self) -> Workers[Task, Answer]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Idle workers leave; those in the middle of a task are told to stop."""
+        workers = [*self._idle, *self._busy]
+        for worker in workers:
+            worker.dismiss()
+        for worker in workers:
+            worker.bury()
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Those under way."""
+        return list(self._busy.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a task would be started at once."""
+        return len(self._busy) < self._count
+
+    def start(self, task: Task) -> None:
+        """Give a task to a worker. There must be room."""
+        assert self.has_room
+        while True:
+            worker = self._idle.pop() if self._idle else _Worker(self._context, self._do)
+            try:
+                worker.connection.send(task)
+            except OSError:  # it died while it was idle
+                worker.bury()
+                continue
+            self._busy[worker] = task
+            return
+
+    def next(self) -> tuple[Task, Answer | Exception]:
+        """Wait for a task to end: its answer, what it raised, or WorkerDiedError."""
+        (ready, *_) = connection.wait([worker.connection for worker in self._busy])
+        worker = next(each for each in self._busy if each.connection is ready)
+        task = self._busy.pop(worker)
+        try:
+            answer: Answer | Exception = worker.connection.recv()
+        except (EOFError, OSError):
+            worker.bury()
+            return task, WorkerDiedError()
+        self._idle.append(worker)
+        return task, answer
+
+
+class _Worker:
+    """A process and our end of its pipe."""
+
+    def __init__(self, context: Any, do: Callable[[Any], Any]) -> None:
+        self.connection, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(target=_serve, args=(theirs, do), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def dismiss(self) -> None:
+        self.connection.close()
+        self._process.terminate()
+
+    def bury(self) -> None:
+        self.connection.close()
+        self._process.join(_PATIENCE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(tasks: Connection, do: Callable[[Any], Any]) -> None:
+    """What a worker does until its pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that shows progress decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    while True:
+        try:
+            task = tasks.recv()
+        except EOFError:
+            return
+        try:
+            answer = do(task)
+        except Exception as error:  # raised again by whoever asked
+            answer = error
+        try:
+            tasks.send(answer)
+        except BrokenPipeError:
+            return
