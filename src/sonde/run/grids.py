@@ -38,7 +38,7 @@ class Grids:
         new = [cell for cell in sorted(cells) if (column, clip, cell) not in self._pooled]
         if _is_by_branch(clip) or not new:
             return
-        frame = self._profile.having(column, new)
+        frame = self._profile.having([column], new)
         for cell, counts in self._quantiles(frame, column, clip, new).items():
             self._pooled[column, clip, cell] = counts
             self._profile.learn_nan(column, cell, counts.nulls)
@@ -80,7 +80,7 @@ class Grids:
         return known.counts.get(CountsOf(need.column))
 
     def _asked(self, need: GridMeanOf, cells: list[int]) -> Mapping[int, ByBranch]:
-        frame = self._profile.having(need.column, cells).having(sql.usable([need.given]))
+        frame = self._profile.having([need.column], cells).having(sql.usable([need.given]))
         found: dict[int, dict[str, ValueCounts]] = {cell: {} for cell in cells}
         if not cells:
             return {}

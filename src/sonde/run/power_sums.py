@@ -91,33 +91,32 @@ class PowerScan:
     def _rows(
         self, needs: Sequence[MomentsOf], sums: Sequence[sql.PowerSums], table: str | None
     ) -> list[Row]:
-        """One per group. What is not known to hold NaN is asked for without a guard at first."""
-        guards = {c: self._is_guarded(c, need.clip) for need in needs for c in need.columns}
-        rows = self._ask(sums, table, guards)
-        unsure = {i: [c for c in n.columns if not guards[c]] for i, n in enumerate(needs)}
-        spoilt = {c for i, columns in unsure.items() if _sums_to_nan(rows, i) for c in columns}
-        for i, columns in unsure.items():
-            if needs[i].clip is None:  # a threshold would hide NaN
-                self._learn_nan(columns, spoilt)
-        if any(not self._profile.is_integer(column) for column in spoilt):
-            return self._ask(sums, table, guards | dict.fromkeys(spoilt, True))
-        return rows
-
-    def _is_guarded(self, column: str, clip: Clip | None) -> bool:
-        if self._profile.has_null(column) or self._profile.is_known_nan(column, self._cells):
-            return True
-        is_cheap = clip is not None or not self._profile.is_long
-        return is_cheap and self._profile.may_be_nan(column, self._cells)
-
-    def _learn_nan(self, columns: Sequence[str], spoilt: set[str]) -> None:
-        for column in columns:
+        """One per group. Long columns are taken to be without NaN until their sum shows one."""
+        columns = dict.fromkeys(column for need in needs for column in need.columns)
+        unsure = [column for column in columns if self._profile.may_be_nan(column, self._cells)]
+        is_guarded = {
+            column: self._profile.has_null(column)
+            or self._profile.is_known_nan(column, self._cells)
+            or (column in unsure and not self._profile.is_long)
+            for column in columns
+        }
+        rows = self._ask(sums, table, is_guarded, unsure)
+        found = {column for k, column in enumerate(unsure) if _has_nan(rows, f"plain_{k}")}
+        for column in unsure:
             for cell in self._cells:
-                self._profile.learn_nan(column, cell, int(column in spoilt))
+                self._profile.learn_nan(column, cell, int(column in found))
+        if all(is_guarded[column] for column in found):
+            return rows
+        return self._ask(sums, table, is_guarded | dict.fromkeys(found, True), [])
 
     def _ask(
-        self, sums: Sequence[sql.PowerSums], table: str | None, guards: Mapping[str, bool]
+        self,
+        sums: Sequence[sql.PowerSums],
+        table: str | None,
+        is_guarded: Mapping[str, bool],
+        plain: Sequence[str],
     ) -> list[Row]:
-        text = sql.power_sums(self._frame, sums, table, guards)
+        text = sql.power_sums(self._frame, sums, table, is_guarded, plain)
         rows: list[Row] = self._session.arrow(text).to_pylist()
         return rows
 
@@ -126,9 +125,8 @@ def _only(bounds: set[float]) -> str | None:
     return sql.float_literal(next(iter(bounds))) if bounds else None
 
 
-def _sums_to_nan(rows: Sequence[Row], i: int) -> bool:
-    sums = (value for row in rows for name, value in row.items() if name.startswith(f"s_{i}_"))
-    return any(value is not None and math.isnan(value) for value in sums)
+def _has_nan(rows: Sequence[Row], name: str) -> bool:
+    return any(row[name] is not None and math.isnan(row[name]) for row in rows)
 
 
 def _moments(row: Row, i: int, need: MomentsOf, shifts: Sequence[float]) -> Moments:

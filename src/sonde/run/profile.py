@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -72,19 +72,21 @@ class Profile:
         wanted = set(cells)
         return self._frame if self.cells <= wanted else self._frame.within(wanted)
 
-    def having(self, column: str, cells: Iterable[int]) -> sql.Frame:
-        """The rows of some cells that have a value in the column, NaN or not."""
+    def having(self, columns: Iterable[str], cells: Iterable[int]) -> sql.Frame:
+        """The rows of some cells that have a value, NaN or not, in each of the columns."""
         frame = self.within(cells)
-        return frame.having(f"{identifier(column)} IS NOT NULL") if self.has_null(column) else frame
+        for column in filter(self.has_null, columns):
+            frame = frame.having(f"{identifier(column)} IS NOT NULL")
+        return frame
 
     def branches(self, cell: int) -> list[str]:
         """The branches with rows in a cell, sorted."""
         return [branch for each, branch in self.groups if each == cell]
 
-    def present(self, column: str, cells: Iterable[int]) -> dict[Group, int]:
-        """The rows with a value, NaN or not, of each group of some cells."""
-        if self.has_null(column):
-            return self._sizes(self.having(column, cells))
+    def present(self, columns: Sequence[str], cells: Iterable[int]) -> dict[Group, int]:
+        """The rows of each group of some cells that have a value in each of the columns."""
+        if any(map(self.has_null, columns)):
+            return self._sizes(self.having(columns, cells))
         within = set(cells)
         return {group: n for group, n in self.groups.items() if group[0] in within}
 
@@ -110,6 +112,11 @@ class Profile:
     def learn_nan(self, column: str, cell: int, count: int) -> None:
         """Remember how many NaN were met, when all values were looked at."""
         self._has_nan[column, cell] = count > 0
+
+    @property
+    def with_nan(self) -> set[str]:
+        """The columns in which NaN has been met."""
+        return {column for (column, _), has_nan in self._has_nan.items() if has_nan}
 
     def may_be_nan(self, column: str, cells: Iterable[int]) -> bool:
         """Whether there can be a NaN, for all that is known."""

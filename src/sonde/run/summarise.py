@@ -57,6 +57,16 @@ class Summariser:
         """The branches with units in a cell, sorted."""
         return self._profile.branches(cell)
 
+    def units(self, cell: int, columns: Sequence[str] = ()) -> dict[str, int]:
+        """The units of each branch in a cell that have a value in each of the columns."""
+        self._profile.look_at(columns)
+        return {b: n for (_, b), n in self._profile.present(columns, [cell]).items()}
+
+    @property
+    def with_nan(self) -> set[str]:
+        """The columns in which NaN has been met, in any cell."""
+        return self._profile.with_nan
+
     def answer(self, needs: Cells) -> None:
         """Find the answers to all needs, each for the cells that ask."""
         wanted: dict[Need, set[int]] = defaultdict(set)
@@ -157,10 +167,10 @@ class Summariser:
         self._learn_nan([need.column], cells)
 
     def _counted(self, column: str, cells: set[int]) -> dict[Group, ValueCounts]:
-        frame = self._profile.having(column, cells)
+        frame = self._profile.having([column], cells)
         if self._profile.repeats(column) or not self._profile.is_long:
             return tally.values(self._session, frame, column)
-        sizes = self._profile.present(column, cells)
+        sizes = self._profile.present([column], cells)
         if not sizes:
             return {}
         place = sql.place_of_group(list(sizes))
@@ -247,8 +257,11 @@ class Summariser:
         }
         for row in self._session.arrow(text).to_pylist():
             for i, need in enumerate(wanted):
+                total = float(row[f"total_{i}"] or 0.0)
+                if row[f"nan_{i}"] or math.isnan(total):
+                    self._profile.learn_nan(need.column, row["__n"], 1)
                 found[row["__n"]][need][row["branch"]] = Total(
-                    row[f"rows_{i}"], row[f"nan_{i}"], float(row[f"total_{i}"] or 0.0)
+                    row[f"rows_{i}"], row[f"nan_{i}"], total
                 )
         for cell, by_need in found.items():
             self._learn(cell, Summaries(totals=by_need))

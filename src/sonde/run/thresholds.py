@@ -87,7 +87,7 @@ class Thresholds:
             self._find_from_top(column, clip, cells)
         elif clip.scope is Scope.POOLED:
             counts = tally.values_by_cell(
-                self._session, self._profile.having(column, cells), column
+                self._session, self._profile.having([column], cells), column
             )
             for cell, each in counts.items():
                 self._profile.learn_nan(column, cell, each.nulls)
@@ -106,7 +106,7 @@ class Thresholds:
 
     def _above(self, column: str, low: float, cells: set[int]) -> dict[int, dict[str, ValueCounts]]:
         """Values of each branch, those up to `low` as if they were that."""
-        present = self._profile.present(column, cells)
+        present = self._profile.present([column], cells)
         if not present:
             return {}
         bound = str(int(low)) if self._profile.is_integer(column) else sql.float_literal(low)
@@ -115,13 +115,11 @@ class Thresholds:
         place = sql.place_of_group(list(present))
         rows = tally.sorted_rows(self._session, highest, column, place, list(present.values()))
         found: dict[int, dict[str, ValueCounts]] = defaultdict(dict)
-        nans: dict[int, int] = dict.fromkeys(cells, 0)
         for ((cell, branch), size), each in zip(present.items(), rows, strict=True):
             above = tally.counts_of_sorted(each)
             found[cell][branch] = tally.with_lump(above, low, size - len(each))
-            nans[cell] += above.nulls
-        for cell, count in nans.items():
-            self._profile.learn_nan(column, cell, count)
+            if above.nulls:  # none here may be some where a file's statistics led past them
+                self._profile.learn_nan(column, cell, above.nulls)
         return found
 
 

@@ -68,15 +68,20 @@ class PowerSums:
 
 
 def power_sums(
-    frame: Frame, sums: Sequence[PowerSums], thresholds: str | None, has_null: Mapping[str, bool]
+    frame: Frame,
+    sums: Sequence[PowerSums],
+    thresholds: str | None,
+    has_null: Mapping[str, bool],
+    plain: Sequence[str] = (),
 ) -> str:
     """Columns __n, branch, then for the i-th of `sums`: n_i, nan_i, and s_i_j for its j-th power.
 
     thresholds: a table `t` with columns __n, branch and those that `PowerSums.thresholds` name.
     has_null: per column, whether it holds nulls or NaN; a column without needs no guard.
+    plain: columns of which further columns plain_k have the sum: NaN, if they hold NaN.
     """
-    inner: list[str] = []
-    outer: list[str] = []
+    inner = [f"{number(column)} AS plain_{k}" for k, column in enumerate(plain)]
+    outer = [f"sum(plain_{k}) AS plain_{k}" for k in range(len(plain))]
     for i, item in enumerate(sums):
         guarded = [c for c in item.columns if has_null.get(c, True)]
         inner += [f"{value} AS d_{i}_{k}" for k, value in enumerate(_centred(item, guarded))]
