@@ -14,7 +14,13 @@ from sonde.errors import ConfigError
 
 @click.command("analyze")
 @click.argument("file")
-@click.option("--branch", required=True, metavar="COL", help="Column that names the branch.")
+@click.option(
+    "--branch",
+    default="branch",
+    show_default=True,
+    metavar="COL",
+    help="Column that names each unit's branch.",
+)
 @click.option("--control", metavar="NAME", help='By default the branch "control".')
 @click.option(
     "--metric",
@@ -29,7 +35,7 @@ from sonde.errors import ConfigError
     "covariates",
     multiple=True,
     metavar="METRIC=COL",
-    help="Column with the metric's value from before the treatment.",
+    help="Column with the metric's value from before the treatment; may be given several times.",
 )
 @format_option("text", "json", "csv")
 def command(
@@ -51,19 +57,22 @@ def command(
     from sonde.cli.tables import as_csv
 
     # Path.glob takes no absolute pattern.
-    found = sorted(glob.glob(file, recursive=True)) if glob.has_magic(file) else [file]  # noqa: PTH207
+    is_pattern = glob.has_magic(file) and not Path(file).exists()
+    paths = sorted(glob.glob(file, recursive=True)) if is_pattern else [file]  # noqa: PTH207
     wanted = tuple(Wanted.parse(metric) for metric in metrics)
-    pairs = [pair.partition("=") for pair in covariates]
-    for name, _, column in pairs:
-        if not column:
-            raise ConfigError(f'--covariate is METRIC=COL, not "{name}"')
-        if name not in {each.name for each in wanted}:
-            raise ConfigError(f'--covariate {name}=..: "{name}" is not among the metrics')
-    question = Question(branch, wanted, control, {name: column for name, _, column in pairs})
-    readout = analyze([Path(each) for each in found], question)
-    if kind == "json":
-        click.echo(json.dumps(readout.rows, indent=1))
-    elif kind == "csv":
-        click.echo(as_csv(readout.rows), nl=False)
-    else:
-        click.echo(readout_text(readout))
+    question = Question(branch, wanted, control, dict(map(_covariate, covariates)))
+    readout = analyze([Path(path) for path in paths], question)
+    match kind:
+        case "json":
+            click.echo(json.dumps(readout.rows, indent=1))
+        case "csv":
+            click.echo(as_csv(readout.rows), nl=False)
+        case _:
+            click.echo(readout_text(readout))
+
+
+def _covariate(text: str) -> tuple[str, str]:
+    metric, _, column = text.partition("=")
+    if not metric or not column:
+        raise ConfigError(f'--covariate is METRIC=COL, not "{text}"')
+    return metric, column
