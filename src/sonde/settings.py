@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from sonde.config.document import Document
 from sonde.config.platforms import PLATFORMS, Platform
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import EnrollmentsQueryType
+from sonde.login import Login, PasswordLogin, ProxyLogin
 from sonde.wire.names import METRIC_HUB
 
 FILE = "sonde.toml"
@@ -30,6 +32,8 @@ class Settings:
     first that fits counts.
     workers: steps at once. memory: of all of them, as in "1GB". None: by the machine.
     platforms: the built-in ones and those of the file, by `app_name`.
+    login: of people who read the pages; None: pages are served to this machine only.
+    names: under which people reach the pages, beside `localhost` and numeric addresses.
     """
 
     folder: Path
@@ -41,6 +45,8 @@ class Settings:
     workers: int | None = None
     memory: str | None = None
     platforms: Mapping[str, Platform] = field(default_factory=lambda: dict(PLATFORMS))
+    login: Login | None = None
+    names: tuple[str, ...] = ()
 
 
 def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
@@ -73,6 +79,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
     value = {key.variable: reading.value_of(key, environment) for key in _KEYS}
     tables = dict(reading.tables())
     platforms = dict(reading.platforms())
+    login = reading.login(value, folder)
     reading.finish()
     return Settings(
         folder=folder,
@@ -84,6 +91,8 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         workers=value["SONDE_RUN_WORKERS"],
         memory=value["SONDE_RUN_MEMORY"],
         platforms={**PLATFORMS, **platforms},
+        login=login,
+        names=value["SONDE_SERVE_NAMES"],
     )
 
 
@@ -116,6 +125,26 @@ def _web_address(value: Any) -> kinds.Taken:
     taken = kinds.name(value)
     if not str(taken.value).startswith(("http://", "https://")):
         raise ValueError(f'expected an address of the web, https://.., not "{taken.value}"')
+    return taken
+
+
+def _header(value: Any) -> kinds.Taken:
+    taken = kinds.name(value)
+    if taken.value is not None and not re.fullmatch(r"[A-Za-z0-9-]+", taken.value):
+        raise ValueError('expected the name of a header, such as "X-Forwarded-User"')
+    return taken
+
+
+def _networks(value: Any) -> kinds.Taken:
+    taken = kinds.names(value)
+    for each in taken.value:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            raise ValueError(
+                f'"{each}" is neither an address nor a network; '
+                'write "127.0.0.1" or "10.0.0.0/8", for example'
+            ) from None
     return taken
 
 
@@ -155,10 +184,15 @@ _KEYS = (
     _Key("lake", "url", kinds.name, default="lake"),
     _Key("run", "workers", kinds.whole(1), _digits),
     _Key("run", "memory", _memory),
+    _Key("serve", "users", kinds.name),
+    _Key("serve", "user_header", _header),
+    _Key("serve", "trusted_proxies", _networks, _separated, default=()),
+    _Key("serve", "private_users", kinds.names, _separated, default=()),
+    _Key("serve", "names", kinds.names, _separated, default=()),
 )
 _SECTIONS = {
     section: {key.name for key in _KEYS if key.section == section}
-    for section in ("experiments", "config", "lake", "run")
+    for section in ("experiments", "config", "lake", "run", "serve")
 }
 _PLATFORM: Mapping[str, kinds.Kind] = {
     "app_id": kinds.name,
@@ -253,6 +287,25 @@ class _Reading:
                     path, f'"{name}" is not a table; write "dataset.table" or "project.dataset.*"'
                 )
             yield name, self.taken(kinds.name, value, self.document.place(path)) or ""
+
+    def login(self, value: Mapping[str, Any], folder: Path) -> Login | None:
+        """How people who read the pages say who they are; complains of halves of two ways."""
+        users, header = value["SONDE_SERVE_USERS"], value["SONDE_SERVE_USER_HEADER"]
+        proxies = value["SONDE_SERVE_TRUSTED_PROXIES"]
+        if users and header:
+            self.refuse(("serve", "user_header"), "there is serve.users as well; keep one of them")
+        if header and not proxies:
+            self.refuse(
+                ("serve", "user_header"),
+                "anybody could write this header; say whose is believed: "
+                'trusted_proxies = ["127.0.0.1"]',
+            )
+        if not header:
+            for name in ("trusted_proxies", "private_users"):
+                if value[f"SONDE_SERVE_{name.upper()}"]:
+                    self.refuse(("serve", name), "means something with serve.user_header only")
+            return PasswordLogin(_absolute(users, folder)) if users else None
+        return ProxyLogin(header, proxies, value["SONDE_SERVE_PRIVATE_USERS"])
 
     def platforms(self) -> Iterator[tuple[str, Platform]]:
         """The platforms of the file; a built-in one keeps what the file does not say."""

@@ -18,10 +18,13 @@ _COMMANDS = {
     "init": ("init", "Begin a project in the working folder."),
     "plan": ("plan", "Say what a run would do, and why."),
     "preview": ("preview", "Analyse one experiment without keeping the results."),
+    "publish": ("publish", "Write the pages as files, for any web server."),
     "results": ("results", "Print the estimates of one experiment."),
     "run": ("run", "Do what is to be done: enrollments, estimates."),
+    "serve": ("serve", "Serve the pages and the API."),
     "show": ("show", "Print an experiment as it is resolved, each value with its origin."),
     "units": ("units", "Write the unit metrics of one window to a file."),
+    "users": ("users", "Say who may log in to `sonde serve`."),
     "validate": ("validate", "Check configuration files and report every error."),
 }
 
