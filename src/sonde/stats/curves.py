@@ -48,8 +48,8 @@ def _ends(counts: ValueCounts) -> tuple[float, float]:
 
 def distribution(counts: ValueCounts, grid: Floats) -> Floats:
     """The share of rows at or below each place of the grid."""
-    upto = np.concatenate([[0], np.cumsum(counts.counts)])
-    shares: Floats = upto[np.searchsorted(counts.values, grid, side="right")] / counts.n
+    upto = np.searchsorted(counts.values, grid, side="right")
+    shares: Floats = np.where(upto > 0, counts.last_ranks[upto - 1] + 1, 0) / counts.n
     return shares
 
 
@@ -58,7 +58,7 @@ def density(counts: ValueCounts, grid: Floats, bandwidth: float) -> Floats:
 
     Within 1e-6 of the peak of what adding up every row gives.
     """
-    centres, weights, spreads = _binned(counts, bandwidth)
+    centres, weights, spreads = _binned(_near(counts, grid, _REACH * bandwidth), bandwidth)
     starts = np.searchsorted(centres, grid - _REACH * bandwidth)
     stops = np.searchsorted(centres, grid + _REACH * bandwidth)
     heights = np.empty(len(grid))
@@ -71,10 +71,24 @@ def density(counts: ValueCounts, grid: Floats, bandwidth: float) -> Floats:
     return scaled
 
 
+def _near(counts: ValueCounts, grid: Floats, reach: float) -> ValueCounts:
+    """The values within reach of any place of an ascending grid."""
+    starts = np.searchsorted(counts.values, grid - reach)
+    stops = np.searchsorted(counts.values, grid + reach)
+    starts[1:] = np.maximum(starts[1:], stops[:-1])
+    if (stops - starts).sum() == len(counts.values):
+        return counts
+    near = [slice(*ends) for ends in zip(starts.tolist(), stops.tolist(), strict=True)]
+    return ValueCounts(
+        np.concatenate([counts.values[each] for each in near]),
+        np.concatenate([counts.counts[each] for each in near]),
+    )
+
+
 def _binned(counts: ValueCounts, bandwidth: float) -> tuple[Floats, Floats, Floats]:
     """Centres, numbers of rows, and variances in squared bandwidths, of bins or single values."""
     values, weights = counts.values.astype(np.float64), counts.counts.astype(np.float64)
-    low, high = _ends(counts)
+    low, high = _ends(counts) if len(values) else (0.0, 0.0)
     if len(values) <= min(4_096, 2 * _BINS * (high - low) / bandwidth):
         return values, weights, np.zeros(len(values))
     bins = ((values - low) * (_BINS / bandwidth)).astype(np.int64)
