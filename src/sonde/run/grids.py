@@ -50,7 +50,7 @@ class Grids:
     ) -> dict[int, ValueCounts]:
         """Per cell, value counts that are right where the grid and the threshold ask."""
         if self._profile.repeats(column) or not self._profile.is_long:
-            return tally.values_by_cell(self._session, frame, column)
+            return tally.values_by_cell(self._session, frame, column, cells)
         groups = self._profile.groups.items()
         sizes = [sum(n for (each, _), n in groups if each == cell) for cell in cells]
         place = sql.place_of_cell(cells)
@@ -85,7 +85,9 @@ class Grids:
         if not cells:
             return {}
         if _is_by_branch(need.clip):
-            for (cell, branch), counts in tally.values(self._session, frame, need.column).items():
+            groups = list(self._profile.groups)
+            by_group = tally.values(self._session, frame, need.column, groups)
+            for (cell, branch), counts in by_group.items():
                 found[cell][branch] = counts
         else:
             for cell, counts in self._quantiles(frame, need.column, need.clip, cells).items():

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from sonde.run.tally import Group, as_numpy
 from sonde.sql import summaries as sql
 from sonde.sql.text import identifier
 from sonde.warehouse.duckdb import Session
@@ -24,7 +24,6 @@ _MARGIN = 3.0
 _LEAST_ABOVE = 32
 
 Floats = npt.NDArray[np.float64]
-Group = tuple[int, str]  # a cell and a branch
 
 
 class Profile:
@@ -51,7 +50,7 @@ class Profile:
         self.rows, *present = self._session.rows(sql.present(self._frame, new))[0]
         self._present |= dict(zip(new, present, strict=True))
         rows = self._session.arrow(sql.sample(self._frame, new, self.rows, _SAMPLE))
-        self._sample |= {name: _floats(rows[i]) for i, name in enumerate(new)}
+        self._sample |= {name: as_numpy(rows[i]) for i, name in enumerate(new)}
 
     @cached_property
     def groups(self) -> dict[Group, int]:
@@ -65,6 +64,8 @@ class Profile:
     @cached_property
     def cells(self) -> frozenset[int]:
         """The cells that have rows."""
+        if self._frame.cell is not None:
+            return frozenset([self._frame.cell])
         return frozenset(cell for cell, _ in self.groups)
 
     def within(self, cells: Iterable[int]) -> sql.Frame:
@@ -162,11 +163,6 @@ class Profile:
         if not math.isfinite(low):
             return None
         return float(math.floor(low)) if self.is_integer(column) else low
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    values: Floats = column.cast(pa.float64(), safe=False).to_numpy()
-    return values
 
 
 def _single(rows: Floats) -> float:

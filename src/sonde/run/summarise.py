@@ -17,7 +17,8 @@ import numpy as np
 from sonde.run import tally
 from sonde.run.grids import Grids
 from sonde.run.power_sums import PowerScan
-from sonde.run.profile import Group, Profile
+from sonde.run.profile import Profile
+from sonde.run.tally import Group
 from sonde.run.thresholds import Thresholds
 from sonde.sql import summaries as sql
 from sonde.stats.counts import PairCounts, Total, ValueCounts
@@ -127,7 +128,7 @@ class Summariser:
                     pairs[need] |= cells
                 case CountsOf():
                     columns[need] |= cells
-                case MomentsOf((first, second)) if self._is_countable(first, second):
+                case MomentsOf((first, second)) if self._pays(need, wanted):
                     pairs[PairCountsOf((first, second))] |= cells
                 case MomentsOf((column,), Clip()) if self._is_countable(column):
                     columns[CountsOf(column)] |= cells
@@ -138,6 +139,12 @@ class Summariser:
         for counted, cells in columns.items():
             self._count_values(counted, self._without(counted, cells))
 
+    def _pays(self, need: MomentsOf, wanted: Iterable[Need]) -> bool:
+        """Whether pairs give more than the moments, which alone cost less as power sums."""
+        first, second = need.columns
+        is_more = need.clip is not None or GridMeanOf(second, given=first) in wanted
+        return is_more and self._is_countable(first, second)
+
     def _is_countable(self, *columns: str) -> bool:
         return self._profile.cells_are_long and self._profile.repeats(*columns)
 
@@ -147,7 +154,9 @@ class Summariser:
         pairs: dict[int, dict[str, PairCounts]] = {cell: {} for cell in cells}
         alone: dict[int, tuple[dict[str, ValueCounts], ...]] = {cell: ({}, {}) for cell in cells}
         frame = self._profile.within(cells)
-        for (cell, branch), pair, columns in tally.pairs(self._session, frame, need.columns):
+        groups = list(self._profile.groups)
+        for group, pair, columns in tally.pairs(self._session, frame, need.columns, groups):
+            cell, branch = group
             pairs[cell][branch] = pair
             for of_branch, column in zip(alone[cell], columns, strict=True):
                 of_branch[branch] = column
@@ -169,7 +178,7 @@ class Summariser:
     def _counted(self, column: str, cells: set[int]) -> dict[Group, ValueCounts]:
         frame = self._profile.having([column], cells)
         if self._profile.repeats(column) or not self._profile.is_long:
-            return tally.values(self._session, frame, column)
+            return tally.values(self._session, frame, column, list(self._profile.groups))
         sizes = self._profile.present([column], cells)
         if not sizes:
             return {}

@@ -10,41 +10,52 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sonde.run.profile import Group
 from sonde.sql import summaries as sql
 from sonde.stats.counts import PairCounts, ValueCounts
 from sonde.warehouse.duckdb import Session
 
+Group = tuple[int, str]  # a cell and a branch
 Rows = npt.NDArray[Any]
 
 _BATCH = 122_880  # rows that stream from the engine at once
 
 
-def values(session: Session, frame: sql.Frame, column: str) -> dict[Group, ValueCounts]:
-    """The values of each group, counted by the engine."""
-    table = session.arrow(sql.value_counts(frame, [column], ["branch"]))
-    return {group: _alone(part, "v0") for group, part in _groups(table)}
+def values(
+    session: Session, frame: sql.Frame, column: str, groups: Sequence[Group]
+) -> dict[Group, ValueCounts]:
+    """The values of each of all the groups that there are, counted by the engine."""
+    if not groups:
+        return {}
+    place = sql.place_of_group(groups)
+    table = session.arrow(sql.value_counts(frame, [column], ["branch"], place))
+    return {groups[g]: _alone(part, "v0") for g, part in _runs(table)}
 
 
-def values_by_cell(session: Session, frame: sql.Frame, column: str) -> dict[int, ValueCounts]:
-    """The values of each cell, all branches together, counted by the engine."""
-    table = session.arrow(sql.value_counts(frame, [column], []))
-    return {cell: _alone(part, "v0") for (cell, _), part in _groups(table)}
+def values_by_cell(
+    session: Session, frame: sql.Frame, column: str, cells: Sequence[int]
+) -> dict[int, ValueCounts]:
+    """The values of each of these cells, all branches together, counted by the engine."""
+    if not cells:
+        return {}
+    table = session.arrow(sql.value_counts(frame, [column], [], sql.place_of_cell(cells)))
+    return {cells[g]: _alone(part, "v0") for g, part in _runs(table)}
 
 
 def pairs(
-    session: Session, frame: sql.Frame, columns: tuple[str, str]
+    session: Session, frame: sql.Frame, columns: tuple[str, str], groups: Sequence[Group]
 ) -> Iterator[tuple[Group, PairCounts, tuple[ValueCounts, ValueCounts]]]:
-    """For each group the pairs without nulls, and each column's own values."""
-    table = session.arrow(sql.value_counts(frame, columns, ["branch"]))
-    for group, part in _groups(table):
-        yield group, _both(part), (_alone(part, "v0"), _alone(part, "v1"))
+    """For each of all groups the pairs without nulls, and each column's own values."""
+    if not groups:
+        return
+    place = sql.place_of_group(groups)
+    for g, part in _runs(session.arrow(sql.value_counts(frame, columns, ["branch"], place))):
+        yield groups[g], _both(part), (_alone(part, "v0"), _alone(part, "v1"))
 
 
 def _both(part: pa.Table) -> PairCounts:
     part = _with_value(_with_value(part, "v0"), "v1")
-    first, second = (_numpy(part[name]).astype(np.float64) for name in ("v0", "v1"))
-    counts = _numpy(part["n"])
+    first, second = (as_numpy(part[name]).astype(np.float64) for name in ("v0", "v1"))
+    counts = as_numpy(part["n"])
     spoilt = np.isnan(first) | np.isnan(second)
     kept = ~spoilt
     return PairCounts(first[kept], second[kept], counts[kept], int(counts[spoilt].sum()))
@@ -52,7 +63,7 @@ def _both(part: pa.Table) -> PairCounts:
 
 def _alone(part: pa.Table, name: str) -> ValueCounts:
     part = _with_value(part, name)
-    found, counts = _numpy(part[name]), _numpy(part["n"])
+    found, counts = as_numpy(part[name]), as_numpy(part["n"])
     spoilt = np.isnan(found) if found.dtype.kind == "f" else np.zeros(len(found), dtype=bool)
     return ValueCounts.tally(found[~spoilt], counts[~spoilt], int(counts[spoilt].sum()))
 
@@ -61,28 +72,21 @@ def _with_value(part: pa.Table, name: str) -> pa.Table:
     return part.filter(part[name].is_valid()) if part[name].null_count else part
 
 
-def _groups(table: pa.Table) -> Iterator[tuple[Group, pa.Table]]:
-    """Runs of equal cell and branch in a table sorted by them; without branches, of cells."""
-    if table.num_rows == 0:
-        return
-    cells = _numpy(table["__n"])
-    starts = np.ones(len(cells), dtype=bool)
-    starts[1:] = cells[1:] != cells[:-1]
-    names, codes = [""], np.zeros(len(cells), dtype=np.int64)
-    if "branch" in table.column_names:
-        branches = table["branch"].combine_chunks().dictionary_encode()
-        names, codes = branches.dictionary.to_pylist(), _numpy(branches.indices)
-        starts[1:] |= codes[1:] != codes[:-1]
-    edges = [*np.flatnonzero(starts).tolist(), table.num_rows]
-    for start, stop in itertools.pairwise(edges):
-        yield (int(cells[start]), names[codes[start]]), table.slice(start, stop - start)
+def _runs(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The parts of a table, sorted by their place `g`, with the place."""
+    places = as_numpy(table["g"])
+    starts = np.flatnonzero(np.diff(places, prepend=-1)) if len(places) else places
+    for start, stop in itertools.pairwise([*starts.tolist(), len(places)]):
+        yield int(places[start]), table.slice(start, stop - start)
 
 
-def _numpy(column: Any) -> Rows:
+def as_numpy(column: Any) -> Rows:
+    """A column without nulls. Arrow's own conversion imports pandas first, where it is there."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    found: Rows = column.to_numpy(zero_copy_only=False)
-    return found
+    if pa.types.is_boolean(column.type):
+        return np.array(column.to_pylist(), dtype=bool)
+    return np.from_dlpack(column)
 
 
 def sorted_rows(
@@ -96,7 +100,7 @@ def sorted_rows(
     found: list[Rows] = []
     filled = [0] * len(sizes)
     for batch in session.batches(sql.values(frame, column, place), _BATCH):
-        codes, rows = _numpy(batch.column(0)), _numpy(batch.column(1))
+        codes, rows = as_numpy(batch.column(0)), as_numpy(batch.column(1))
         if not found:
             found = [np.empty(size, dtype=rows.dtype) for size in sizes]
         for group, part in _split(codes, rows, len(sizes)):
@@ -123,11 +127,17 @@ def _split(codes: Rows, rows: Rows, groups: int) -> Iterator[tuple[int, Rows]]:
 def counts_of_sorted(rows: Rows) -> ValueCounts:
     """The value counts of rows in ascending order, NaN last."""
     kept = _without_nan(rows)
+    nulls = len(rows) - len(kept)
     starts_run = np.ones(len(kept), dtype=bool)
     np.not_equal(kept[1:], kept[:-1], out=starts_run[1:])
+    if starts_run.all():
+        return ValueCounts(kept, np.ones(len(kept), dtype=np.int64), nulls)
     starts = np.flatnonzero(starts_run)
     del starts_run  # of a long column, every array counts
-    return ValueCounts(kept[starts], np.diff(starts, append=len(kept)), len(rows) - len(kept))
+    counts = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+    counts[-1] = len(kept) - starts[-1]
+    return ValueCounts(kept[starts], counts, nulls)
 
 
 def thinned(rows: Rows, probabilities: npt.ArrayLike) -> ValueCounts:

@@ -17,6 +17,7 @@ from sonde.stats.needs import Clip, Scope
 from sonde.warehouse.duckdb import Session
 
 Bounds = dict[str, float]
+ByBranch = Mapping[str, ValueCounts]
 
 
 class Thresholds:
@@ -29,6 +30,7 @@ class Thresholds:
         self._session = session
         self._profile = profile
         self._known: dict[tuple[str, Clip], dict[int, Bounds]] = defaultdict(dict)
+        self._top: dict[tuple[str, float, int], ByBranch] = {}
 
     def __getitem__(self, key: tuple[str, Clip]) -> Mapping[int, Bounds]:
         return self._known[key]
@@ -86,9 +88,8 @@ class Thresholds:
         if not self._profile.repeats(column):
             self._find_from_top(column, clip, cells)
         elif clip.scope is Scope.POOLED:
-            counts = tally.values_by_cell(
-                self._session, self._profile.having([column], cells), column
-            )
+            frame = self._profile.having([column], cells)
+            counts = tally.values_by_cell(self._session, frame, column, sorted(cells))
             for cell, each in counts.items():
                 self._profile.learn_nan(column, cell, each.nulls)
                 if each.n:
@@ -99,12 +100,17 @@ class Thresholds:
         low = self._profile.below_quantile(column, clip.upper)
         if low is None:
             return
-        for cell, counts in self._above(column, low, cells).items():
-            scopes = [pooled(counts.values())] if clip.scope is Scope.POOLED else counts.values()
-            if all(_reaches(each, clip) for each in scopes):
+        new = {cell for cell in cells if (column, low, cell) not in self._top}
+        for cell, counts in self._above(column, low, new).items():
+            self._top[column, low, cell] = counts
+        for cell in cells:
+            counts = self._top.get((column, low, cell), {})
+            is_pooled = clip.scope is Scope.POOLED and counts
+            scopes = [pooled(counts.values())] if is_pooled else counts.values()
+            if counts and all(_reaches(each, clip) for each in scopes):
                 self.learn(column, clip, cell, counts)
 
-    def _above(self, column: str, low: float, cells: set[int]) -> dict[int, dict[str, ValueCounts]]:
+    def _above(self, column: str, low: float, cells: set[int]) -> dict[int, ByBranch]:
         """Values of each branch, those up to `low` as if they were that."""
         present = self._profile.present([column], cells)
         if not present:
@@ -120,7 +126,7 @@ class Thresholds:
             found[cell][branch] = tally.with_lump(above, low, size - len(each))
             if above.nulls:  # none here may be some where a file's statistics led past them
                 self._profile.learn_nan(column, cell, above.nulls)
-        return found
+        return dict(found)
 
 
 def _reaches(counts: ValueCounts, clip: Clip) -> bool:

@@ -134,16 +134,19 @@ def _product(item: int, powers: Sequence[int]) -> str:
     return " * ".join(factors)
 
 
-def value_counts(frame: Frame, columns: Sequence[str], by: Sequence[str]) -> str:
-    """Columns __n, `by`, v0, v1, .., n: how often each combination of values, or nulls, occurs.
+def value_counts(frame: Frame, columns: Sequence[str], by: Sequence[str], place: str) -> str:
+    """Columns g, v0, v1, .., n: how often each combination of values, or nulls, occurs.
 
-    Sorted, nulls last.
+    by: what is kept apart besides cells. place: SQL of the place of that in a list. Sorted, nulls
+    last.
     """
     names = [identifier(c) for c in columns]
-    selected = frame.selected(*by, *(f"{name} AS v{i}" for i, name in enumerate(names)))
+    values = [f"v{i}" for i in range(len(names))]
+    selected = frame.selected(*by, *(f"{n} AS {v}" for n, v in zip(names, values, strict=True)))
+    counted = f"SELECT {selected}, count(*) AS n\n{frame.sql()}{frame.grouped(*by, *names)}"
     return (
-        f"SELECT {selected}, count(*) AS n\n{frame.sql()}"
-        f"{frame.grouped(*by, *names)}\nORDER BY ALL ASC NULLS LAST"
+        f"SELECT CAST({place} AS USMALLINT) AS g, {', '.join(values)}, n\nFROM (\n{counted}\n)\n"
+        "ORDER BY ALL ASC NULLS LAST"
     )
 
 
@@ -208,8 +211,9 @@ def present(frame: Frame, columns: Sequence[str]) -> str:
 
 
 def sample(frame: Frame, columns: Sequence[str], rows: int, size: int) -> str:
-    """The columns of some `size` of the frame's rows, taken at its places."""
-    selected = ", ".join(identifier(c) for c in columns)
+    """The columns as floats, NaN for null, of some `size` rows, taken at the frame's places."""
+    nan = "'nan'::DOUBLE"
+    selected = ", ".join(f"coalesce({number(c)}, {nan}) AS {identifier(c)}" for c in columns)
     each = -(-size // frame.places)
     step = max(rows - each, 0) / max(frame.places - 1, 1)
     starts = dict.fromkeys(int(place * step) for place in range(frame.places))
