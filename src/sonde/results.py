@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sonde.config import Configuration
 from sonde.errors import BackendError
 from sonde.experiment import Experiment
 from sonde.lake import Lake
-from sonde.plan.steps import errors_table, statistics_table
+from sonde.plan.steps import HAS_DATA, errors_table, statistics_table
 from sonde.wire.errors import ErrorRow, cycle_start, errors_json
 from sonde.wire.metadata import metadata_json
 from sonde.wire.names import METRIC_HUB, errors_file, metadata_file, normalized_slugs
@@ -28,6 +29,14 @@ def statistics(lake: Lake, experiment: Experiment) -> pa.Table:
 
     Columns: those of the statistics table; `window_index` is a number.
     """
+    table = counts_and_estimates(lake, experiment)
+    if table.num_rows == 0:
+        return table
+    return table.filter(pc.field("metric") != HAS_DATA)
+
+
+def counts_and_estimates(lake: Lake, experiment: Experiment) -> pa.Table:
+    """The same, and how many units have data by source: the metric `has_data`."""
     table = lake.read(statistics_table(experiment), {"experiment": experiment.slug})
     if table.num_rows == 0:
         return table

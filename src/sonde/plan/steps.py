@@ -19,7 +19,8 @@ from sonde.table import Partition, Table, folder_name
 
 DATASET = "sonde"  # where results go unless an experiment names its own
 POPULATION = "population"  # the step that counts units; it reads enrollments only
-REVISION = 1  # raise it when the same inputs would give other estimates
+HAS_DATA = "has_data"  # the metric that counts units with rows of a step's sources
+REVISION = 2  # raise it when the same inputs would give other estimates
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,11 @@ def queries_table(experiment: Experiment) -> Table:
 def errors_table(experiment: Experiment) -> Table:
     """What failed in each step's latest try."""
     return Table(f"{dataset(experiment)}/errors", ("experiment", "step"))
+
+
+def health_table(experiment: Experiment) -> Table:
+    """What was checked of each experiment of a dataset; see `sonde.health`."""
+    return Table(f"{dataset(experiment)}/health", ("experiment",))
 
 
 def estimate_partition(

@@ -13,6 +13,7 @@ from sonde.errors import SondeError
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis, Metric, StatisticDeclaration
 from sonde.plan.steps import (
+    HAS_DATA,
     Estimate,
     Step,
     columns_of,
@@ -20,9 +21,10 @@ from sonde.plan.steps import (
     covariate_of,
     sources_of,
 )
-from sonde.run.frames import Frames
+from sonde.run.frames import HAS_ROWS, WITH_ROWS, Frames
 from sonde.run.outcome import Problem
 from sonde.run.score import (
+    ALL,
     Asked,
     Row,
     Scorer,
@@ -31,6 +33,7 @@ from sonde.run.score import (
     covariate_column,
 )
 from sonde.sql.pretreatments import Treatment
+from sonde.stats.estimate import Estimate as Counted
 from sonde.stats.needs import Columns
 from sonde.stats.registry import statistic
 from sonde.stats.statistic import Covariate, CovariatePeriod, Statistic
@@ -171,7 +174,7 @@ class _Estimation:
                 m for m in self._metrics(actions) if m.data_source and m.data_source.name == name
             ]
             if own:
-                made.append(self.frames.units(enrolled, table, own, due, anchor))
+                made.append(self.frames.units(enrolled, table, own, due, anchor, HAS_ROWS))
         frame, columns = self.frames.frame(enrolled, made, covariates)
         failed = self._taken()
         statements, self.frames.statements = self.frames.statements, []
@@ -180,6 +183,7 @@ class _Estimation:
             self.done[output].problems += failed
             self.done[output].query = "\n".join(dict.fromkeys(statements))
         self._score(basis, period, frame, columns, by_index)
+        self._count_data(frame, columns, by_index)
         self.frames.drop(frame, enrolled, *made)
 
     def _score(
@@ -217,6 +221,17 @@ class _Estimation:
             self.done[by_index[row.cell]].rows.append(row)
         for output in by_index.values():
             self.done[output].problems += [*problems, *scorer.problems]
+
+    def _count_data(
+        self, frame: str, columns: frozenset[str], by_index: Mapping[int, Partition]
+    ) -> None:
+        """How many units of each branch have any row, to tell those from units with zeros."""
+        if WITH_ROWS not in columns:
+            return
+        for index, branch, number in self.frames.units_with_rows(frame):
+            counted = Counted(branch, None, None, None, None, float(number), None, None)
+            row = Row(index, ALL, HAS_DATA, "count", counted)
+            self.done[by_index[index]].rows.append(row)
 
     def _asked(
         self,

@@ -31,7 +31,9 @@ from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
 from sonde.window import Period, Window
 
-_KEYS = frozenset({"__u", "__n", "branch"})
+WITH_ROWS = "__rows"  # whether a unit has any row of the sources
+HAS_ROWS = {WITH_ROWS: "count(ds.__u) > 0"}  # the column, to be asked of `Frames.units`
+_KEYS = frozenset({"__u", "__n", "branch", WITH_ROWS})
 _WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*')
 _NUMBERS = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "FLOAT", "UTINYINT",
             "USMALLINT", "UINTEGER", "UBIGINT"}  # fmt: skip
@@ -295,10 +297,14 @@ GROUP BY en.__u, w.__n"""
     ) -> tuple[str, frozenset[str]]:
         """Join units of several sources, segments and covariates; name and columns of the table.
 
-        Columns: __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`.
+        Columns: __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`; WITH_ROWS where
+        the units have it.
         """
         base, *others = made or [enrollments]
         columns = ["t.__n", "t.branch", *self._metric_columns("t", base)]
+        aliases = ["t", *(f"t{i}" for i in range(len(others)))]
+        if made and all(WITH_ROWS in self._session.columns(table) for table in made):
+            columns.append(f"{' OR '.join(f'{a}.{WITH_ROWS}' for a in aliases)} AS {WITH_ROWS}")
         joins = ""
         if self._experiment.segments:
             joins += f"\nJOIN {ENROLLED} AS en ON en.__u = t.__u"
@@ -322,6 +328,16 @@ GROUP BY en.__u, w.__n"""
             f"CREATE TEMP {kind} {name} AS\nSELECT {', '.join(columns)}\nFROM {base} AS t{joins}"
         )
         return name, frozenset(self._session.columns(name))
+
+    def units_with_rows(self, frame: str) -> list[tuple[int, str, int]]:
+        """Window, branch, and the number of units with any row, of a frame with WITH_ROWS."""
+        return [
+            (index, branch, number)
+            for index, branch, number in self._session.rows(
+                f"SELECT __n, branch, count(*) FILTER (WHERE {WITH_ROWS})\nFROM {frame}\n"
+                "GROUP BY ALL ORDER BY ALL"
+            )
+        ]
 
     def _metric_columns(self, alias: str, table: str) -> list[str]:
         return [
