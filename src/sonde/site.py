@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ SITE_COLUMNS = pa.schema(
     ]
 )
 
+_TICK = 2_000_000_000
 _INDEX = ["path", "media_type", "etag"]
 
 
@@ -84,6 +86,7 @@ class Site:
         self._contents = _Contents()
         self._bodies = _Bodies(memory)
         self._refreshing = threading.Lock()
+        self._changed: int | None = None
 
     def refresh(self) -> None:
         """Look for new publications; only partitions that changed are read.
@@ -91,10 +94,14 @@ class Site:
         Raises BackendError when the lake cannot be read; what was known stays.
         """
         with self._refreshing:
+            changed = _changed(self._lake.folder(SITE) / "_delta_log")
+            if changed is not None and changed == self._changed:
+                return
             receipts = self._lake.receipts(SITE)
             stored = {key: self._lake.file(receipt) for key, receipt in receipts.items()}
             if stored != self._contents.stored:
                 self._contents = self._read(receipts, stored)
+            self._changed = changed
 
     def entry(self, path: str, private: bool) -> Entry | None:
         """What is known of a file without its body.
@@ -142,6 +149,16 @@ class Site:
             _by_path(read, {Audience.PUBLIC}),
             _by_path(read, {key[0] for key in read} - {Audience.PUBLIC}),
         )
+
+
+def _changed(log: Path) -> int | None:
+    """When the table's log last changed, in nanoseconds; None when that cannot be relied on."""
+    try:
+        changed = log.stat().st_mtime_ns
+    except OSError:
+        return None
+    # Clocks of file systems tick slowly: another commit may still come within the same tick.
+    return changed if time.time_ns() - changed > _TICK else None
 
 
 def _by_path(

@@ -86,7 +86,8 @@ class OwnMachine:
 
     async def admit(self, request: Request) -> Admission:
         """The token becomes a cookie, and leaves the address."""
-        query = urllib.parse.parse_qsl(request.url.query, keep_blank_values=True)
+        text = request.scope["query_string"].decode("latin-1")
+        query = urllib.parse.parse_qsl(text, keep_blank_values=True)
         given = [value for name, value in query if name == "token"]
         if not given:
             return Reader(_same(request.cookies.get(self._cookie, ""), self._session))

@@ -8,6 +8,7 @@ import time
 import traceback
 import urllib.parse
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -90,7 +91,7 @@ class Application:
         if file is None:
             return None
         if candidate.moved_to is not None:
-            query = request.url.query
+            query = request.scope["query_string"].decode("latin-1")
             return answers.moved(candidate.moved_to + (f"?{query}" if query else ""))
         caching = self._access.caching(reader)
         if answers.has(file, request.headers.get("if-none-match")):
@@ -150,6 +151,7 @@ def _rendered(problem: Problem, scope: Scope) -> Response:
     return answers.problem_page(problem)
 
 
+@lru_cache(256)
 def _name_of(host: str) -> str:
     """The name in a header Host, without port.
 

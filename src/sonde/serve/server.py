@@ -40,6 +40,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, listening: socket.socket) -> None:
     """Serve until the process is interrupted or terminated; then close every connection."""
+    try:
+        server(app).run([listening])
+    finally:
+        listening.close()
+
+
+def server(app: ASGIApp) -> uvicorn.Server:
+    """A server, not yet running."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -52,10 +60,7 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         limit_concurrency=1000,
         timeout_graceful_shutdown=3,
     )
-    try:
-        uvicorn.Server(config).run([listening])
-    finally:
-        listening.close()
+    return uvicorn.Server(config)
 
 
 def _resolved(host: str) -> str:
@@ -69,7 +74,9 @@ def _resolved(host: str) -> str:
 
 def _bound(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends small packets at once (TCP_NODELAY): else each answer
+    # waits 40 ms for an acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
