@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from xml.sax.saxutils import escape
 
 _WIDE = 1.0  # of the font's size: East Asian letters fill a square
@@ -21,6 +22,7 @@ def number(value: float) -> str:
     return f"{round(value, 1) + 0.0:g}"  # adding 0.0 makes -0.0 plain
 
 
+@lru_cache(maxsize=4096)
 def shown(text: str) -> str:
     """Any text as the content of an element: escaped, and its direction kept to itself.
 
@@ -35,6 +37,7 @@ def shown(text: str) -> str:
     return escape(clean, {'"': "&quot;"})
 
 
+@lru_cache(maxsize=4096)
 def width(text: str, size: float) -> float:
     """About how many pixels a line of text takes, rather too many than too few."""
     return sum(
@@ -42,6 +45,7 @@ def width(text: str, size: float) -> float:
     )
 
 
+@lru_cache(maxsize=4096)
 def shorten(text: str, room: float, size: float) -> str:
     """What of a line fits into so many pixels.
 
