@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sonde import results
 from sonde.errors import SondeError
@@ -29,7 +28,7 @@ from sonde.plan.steps import (
 from sonde.run.health_before import before_checks
 from sonde.run.health_coverage import coverage_checks
 from sonde.run.health_errors import failure_checks, implausible_checks
-from sonde.run.health_rows import COLUMNS, EVERYONE, Row
+from sonde.run.health_rows import EVERYONE, Row, read_rows
 from sonde.run.health_split import exposure_checks, split_checks
 from sonde.run.health_units import Enrolled, read_enrolled
 from sonde.sql import relation
@@ -238,22 +237,13 @@ def update_health(experiment: Experiment, as_of: date, lake: Lake, sources: Sour
         experiment,
         as_of,
         None if enrolled is None else lake.file(enrolled),
-        _of_all_units(results.counts_and_estimates(lake, experiment)),
+        read_rows(experiment, as_of, lake, receipts),
         results.errors(lake, experiment),
         newest,
         lagging,
     )
     store(lake, experiment, checks, wanted)
     return True
-
-
-def _of_all_units(rows: pa.Table) -> list[dict[str, Any]]:
-    """The rows that checks look at: numbers about all units, no curves."""
-    if rows.num_rows == 0:
-        return []
-    is_wanted = (pc.field("segment") == EVERYONE) & pc.field("parameter").is_null()
-    wanted: list[dict[str, Any]] = rows.filter(is_wanted).select(COLUMNS).to_pylist()
-    return wanted
 
 
 def store(lake: Lake, experiment: Experiment, checks: Sequence[Check], digest: str) -> None:

@@ -34,6 +34,12 @@ def before_checks(experiment: Experiment, rows: Sequence[Row]) -> Iterator[Check
             _no_before(experiment),
         )
         return
+    listed_at = {
+        metric.name: place
+        for metrics in experiment.metrics.values()
+        for place, metric in enumerate(metrics)
+    }
+    compared.sort(key=lambda each: listed_at.get(each["metric"], len(listed_at)))
     p = [p_of(each) for each in compared]
     yield _before(experiment, compared, p, holm(p).tolist(), rows)
 

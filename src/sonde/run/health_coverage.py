@@ -102,14 +102,15 @@ def _coverage(enrolled: Enrolled, counted: _Counted, rows: Sequence[Row]) -> Che
     enough = bool(units.min() >= ENOUGH)
     state, todo = _covered(enough, p, gap, whole, sent, main)
     said = listed([f"{percent(s, 1, '')} in {b}" for b, s in zip(branches, shares, strict=True)])
+    alike = "" if np.isnan(p) else f"; {p_words(p)} for the branches to be alike"
     return Check(
         light=Light.COVERAGE,
         name="coverage",
         scope=EVERYONE,
         state=state,
         figure=percent(whole, 1, "") if enough else "not yet",
-        note=f"{said} of enrolled units have rows in {main} ({window(*counted.window).lower()})"
-        + ("." if np.isnan(p) else f"; {p_words(p)} for the branches to be alike.")
+        note=f"Of enrolled units {said} have rows in {main} ({window(*counted.window).lower()})"
+        f"{alike}."
         if enough
         else f"Needs {ENOUGH} units in each branch; the smallest has {count(units.min())}.",
         value=None if np.isnan(p) else p,
@@ -188,13 +189,17 @@ def _funnel(
 
 
 def _newest(rows: Iterable[Row], branches: Sequence[str]) -> tuple[WindowKey, list[int]]:
-    """The last window of the period that has most of them, and who has the whole of it."""
+    """The last window of the series of weeks that any unit has the whole of, and how many have.
+
+    Of another period where there are no weeks.
+    """
     found: dict[WindowKey, dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row["metric"] == IDENTITY and is_count(row):
             found[row["analysis_period"], row["window_index"]][row["branch"]] = row["point"]
     for period in (Period.WEEK, Period.DAYS28, Period.DAY, Period.OVERALL):
-        if indices := [index for name, index in found if name == period.value]:
+        held = [place for place, units in found.items() if sum(units.values())] or list(found)
+        if indices := [index for name, index in held if name == period.value]:
             place = (period.value, max(indices))
             return place, [int(found[place].get(branch, 0)) for branch in branches]
     raise AssertionError("there are counts of some window")

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, TypeAlias
 
 from scipy import stats as scipy_stats
 
 from sonde.experiment import Experiment
+from sonde.lake import Lake
 from sonde.metric import AnalysisBasis
+from sonde.plan.steps import statistics_table
+from sonde.sql.text import quoted
 from sonde.stats.estimate import Comparison
+from sonde.table import Receipt
+from sonde.warehouse.duckdb import Limits, Session
 from sonde.window import Period
 
 Row: TypeAlias = Mapping[str, Any]
 WindowKey: TypeAlias = tuple[str, int]
 
 EVERYONE = "all"
-# What the checks read of the statistics table.
-COLUMNS = [
-    "metric", "statistic", "parameter", "branch", "comparison", "comparison_to_branch",
-    "ci_width", "point", "lower", "upper", "segment", "analysis_basis", "analysis_period",
-    "window_index", "data_source",
-]  # fmt: skip
+# What the checks read of the files of the statistics table; the rest is in their receipts.
+_COLUMNS = ("metric", "statistic", "parameter", "branch", "comparison", "comparison_to_branch",
+            "ci_width", "point", "lower", "upper", "segment")  # fmt: skip
 # Of several statistics of a metric the first that is there; of windows that begin with
 # enrollment, the longest.
 STATISTICS = ("mean_lm", "mean_lm_noclip", "mean", "binomial")
@@ -33,6 +36,49 @@ def reference_of(experiment: Experiment) -> str | None:
     slugs = [branch.slug for branch in experiment.branches]
     named = experiment.reference_branch or ("control" if "control" in slugs else None)
     return named or next(iter(slugs), None)
+
+
+def read_rows(
+    experiment: Experiment, as_of: date, lake: Lake, receipts: Iterable[Receipt]
+) -> list[dict[str, Any]]:
+    """Stored numbers about all units, curves aside, in the windows that checks look at.
+
+    receipts: others than those of the experiment's statistics are passed over.
+    """
+    table = statistics_table(experiment)
+    wanted = {
+        str(lake.file(each)): dict(zip(table.keys, each.partition.key, strict=True))
+        for each in receipts
+        if each.partition.table == table and each.partition.key[0] == experiment.slug
+    }
+    wanted = {path: keys for path, keys in wanted.items() if _is_looked_at(keys)}
+    if not wanted:
+        return []
+    files = ", ".join(quoted(path) for path in sorted(wanted))
+    with Session(as_of, Limits(), [lake.folder(table)]) as session:
+        rows = session.rows(
+            f"SELECT filename, {', '.join(_COLUMNS)}\n"
+            f"FROM read_parquet([{files}], filename = true, hive_partitioning = false)\n"
+            f"WHERE segment = {quoted(EVERYONE)} AND parameter IS NULL"
+        )
+    found: list[dict[str, Any]] = [
+        {
+            **wanted[path],
+            "window_index": int(wanted[path]["window_index"]),
+            **dict(zip(_COLUMNS, values, strict=True)),
+        }
+        for path, *values in rows
+    ]
+    return sorted(found, key=_order)  # the names of files are not the same twice
+
+
+def _order(row: Row) -> tuple[str, ...]:
+    names = ("analysis_period", "window_index", "analysis_basis", "data_source", *_COLUMNS[:2])
+    return tuple(str(row[name]) for name in (*names, *_COLUMNS[3:6]))
+
+
+def _is_looked_at(keys: Mapping[str, str]) -> bool:
+    return keys["analysis_period"] != Period.DAY.value or keys["window_index"] == "1"
 
 
 def about(row: Row) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from sonde.stats.counts import Floats
 CONCENTRATIONS = (1e2, 1e3, 1e4, 1e5, 1e6)
 # Half of the stake is on the whole time, the rest on a fault that begins on a later day.
 _WHOLE = 0.5
+_LARGEST = 690.0  # exp(-690) is about 1e-300: a float holds little less
 _HALVINGS = 40  # of a unit interval: to 1e-12
 
 
@@ -91,13 +92,13 @@ def log_e_values(counts: npt.ArrayLike, ratios: npt.ArrayLike) -> Floats:
 
 
 def always_valid_p(log_e: Floats) -> Floats:
-    """1 / (the largest e-value so far), at most 1, along the last axis.
+    """1 / (the largest e-value so far), at most 1 and never 0, along the last axis.
 
     >>> always_valid_p(np.log([0.5, 20.0, 10.0])).round(3).tolist()
     [1.0, 0.05, 0.05]
     """
     best = np.maximum(np.maximum.accumulate(log_e, axis=-1), 0.0)
-    p: Floats = np.exp(-best)
+    p: Floats = np.exp(-np.minimum(best, _LARGEST))
     return p
 
 
