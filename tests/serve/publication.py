@@ -54,26 +54,129 @@ def write_site(
     lake.commit(SITE, filled, gone)
 
 
-def experiment_files(slug: str, **answer: Any) -> dict[str, str | bytes]:
+def brief(slug: str) -> dict[str, Any]:
+    """What lists say of an experiment."""
+    light = {"state": "fine", "figure": "50.1 : 49.9", "note": "as planned"}
+    lights = ("split", "exposure", "before-period", "coverage", "freshness", "errors")
+    return {
+        "slug": slug,
+        "name": f"About {slug}",
+        "application": "lantern",
+        "is_private": slug == SECRET,
+        "state": "Running",
+        "start_date": "2026-10-01",
+        "enrollment_end_date": "2026-10-08",
+        "planned_end_date": None,
+        "data_through": "2026-10-20",
+        "branches": [{"slug": "control", "ratio": 1}, {"slug": "treatment", "ratio": 1}],
+        "reference_branch": "control",
+        "segments": [],
+        "units": {"control": 1000, "treatment": 998},
+        "verdict": {
+            "kind": "keep going",
+            "headline": "Keep going.",
+            "sentence": "Retention is between -0.1 and +0.9 points.",
+            "mark": "look",
+            "rule": [{"state": "fine", "text": "the split is as planned"}],
+        },
+        "health": dict.fromkeys(lights, light),
+        "shown": {
+            "analysis_basis": "enrollments",
+            "analysis_period": "overall",
+            "window_index": 1,
+            "segment": "all",
+        },
+        "key_effect": _EFFECT,
+        "errors": 1,
+    }
+
+
+_EFFECT = {
+    "metric": "retained",
+    "title": "Retention",
+    "branch": "treatment",
+    "bigger_is_better": True,
+    "margin": None,
+    "point": 0.04,
+    "lower": -0.01,
+    "upper": 0.09,
+}
+
+
+def _statistic(**values: Any) -> dict[str, Any]:
+    return {
+        "analysis_basis": "enrollments",
+        "analysis_period": "overall",
+        "window_index": 1,
+        "segment": "all",
+        "metric": "retained",
+        "statistic": "binomial",
+        "branch": "treatment",
+        "comparison": "relative_uplift",
+        "comparison_to_branch": "control",
+        "parameter": None,
+        "point": 0.04,
+        "lower": -0.01,
+        "upper": 0.09,
+        "reason": None,
+        "detail": None,
+        "query_id": "q1",
+        **values,
+    }
+
+
+_ERROR = {
+    "timestamp": "2026-10-21T03:00:00Z",
+    "log_level": "ERROR",
+    "message": "no column searches",
+    "exception_type": "DataError",
+    "metric": "searches",
+    "statistic": None,
+    "segment": None,
+    "analysis_basis": "enrollments",
+    "analysis_period": "overall",
+    "window_index": 1,
+    "data_source": "clients_daily",
+    "sql": "SELECT 1",
+}
+_CHECK = {
+    "light": "split",
+    "name": "sample_ratio",
+    "scope": "all",
+    "state": "fine",
+    "figure": "50.1 : 49.9",
+    "value": 0.7,
+    "threshold": 0.001,
+    "note": "as planned",
+    "todo": "",
+    "detail": {"control": 1000},
+}
+
+
+def experiment_files(slug: str) -> dict[str, str | bytes]:
     """The page and the API's answers of one experiment."""
     folder = folder_name(slug)
-    said = json.dumps({"slug": slug, **answer})
+    card = {**brief(slug), "form": 1, "effects": [_EFFECT], "definitions": {"retained": {}}}
+    absent = _statistic(point=None, lower=None, upper=None, reason="no_units")
+    answers = {
+        "": card,
+        "/statistics": {"slug": slug, "statistics": [_statistic(), absent]},
+        "/errors": {"slug": slug, "errors": [_ERROR]},
+        "/health": {"slug": slug, "health": [_CHECK]},
+    }
     return {
         f"experiments/{folder}.html": f"<!doctype html><p>{slug}",
-        f"api/experiments/{folder}.json": said,
-        f"api/experiments/{folder}/statistics.json": json.dumps({"statistics": [], "slug": slug}),
-        f"api/experiments/{folder}/errors.json": json.dumps({"errors": []}),
-        f"api/experiments/{folder}/health.json": json.dumps({"checks": []}),
         f"jetstream/statistics_{folder}_weekly.json": "[]",
+        **{f"api/experiments/{folder}{end}.json": json.dumps(a) for end, a in answers.items()},
     }
 
 
 def overview(*slugs: str) -> dict[str, str | bytes]:
     """What is made of every experiment that an audience may see."""
+    head = "<!doctype html><link rel=stylesheet href=assets/sonde.css>"
     return {
-        "index.html": "<!doctype html><link rel=stylesheet href=assets/sonde.css>"
-        + " ".join(slugs),
-        "api/experiments.json": json.dumps({"experiments": [{"slug": slug} for slug in slugs]}),
+        "index.html": head + " ".join(slugs),
+        "api/experiments.json": json.dumps({"experiments": [brief(slug) for slug in slugs]}),
         "assets/search.json": json.dumps(slugs),
     }
 

@@ -40,7 +40,7 @@ def segments(raw_path: bytes) -> tuple[str, ...] | None:
     except UnicodeDecodeError:
         return None
     lost = any(part in {"", ".", ".."} or "\0" in part for part in decoded)
-    return None if first or lost else decoded
+    return None if first or not parts or lost else decoded
 
 
 def confined(path: str) -> bool:
