@@ -159,6 +159,30 @@ def test_one_cell_need_not_be_grouped_by() -> None:
         assert asked[0] in summariser.summaries(1)
 
 
+def test_pairs_are_counted_only_where_that_tells_more() -> None:
+    """Moments alone cost less as power sums, which notice NaN as counts do."""
+    rng = np.random.default_rng(4)
+    size = 120_000
+    steps, given = rng.poisson(3, (2, size)) / 4
+    frame = pa.table(
+        {
+            "__n": pa.array(np.ones(size), pa.int32()),
+            "branch": pa.array(rng.choice(["control", "a"], size)),
+            "steps": pa.array(np.where(rng.random(size) < 0.01, np.nan, steps)),
+            "given": pa.array(given),
+        }
+    )
+    moments, grid = MomentsOf(("steps", "given")), GridMeanOf("given", given="steps")
+    for asked, is_counted in (([moments], False), ([moments, grid], True)):
+        with session_of(frame) as session:
+            summariser = Summariser(session, Frame("units", cell=1))
+            summariser.answer({1: asked})
+            for need in asked:
+                check(need, summariser.summaries(1), expected(need, rows_of(frame, 1)))
+            assert (PairCountsOf(("steps", "given")) in summariser.summaries(1)) == is_counted
+            assert summariser.with_nan == {"steps"}
+
+
 @pytest.mark.parametrize("step", [1, -1])
 def test_a_file_in_the_order_of_a_column(step: int) -> None:
     """The first rows, a sample, say little of where the highest values of each branch are."""

@@ -100,8 +100,11 @@ class PowerScan:
             or (column in unsure and not self._profile.is_long)
             for column in columns
         }
-        rows = self._ask(sums, table, is_guarded, unsure)
-        found = {column for k, column in enumerate(unsure) if _has_nan(rows, f"plain_{k}")}
+        told = _telling(needs, is_guarded)
+        plain = [column for column in unsure if column not in told]
+        told |= {column: f"plain_{k}" for k, column in enumerate(plain)}
+        rows = self._ask(sums, table, is_guarded, plain)
+        found = {column for column in unsure if _has_nan(rows, told[column])}
         for column in unsure:
             for cell in self._cells:
                 self._profile.learn_nan(column, cell, int(column in found))
@@ -123,6 +126,19 @@ class PowerScan:
 
 def _only(bounds: set[float]) -> str | None:
     return sql.float_literal(next(iter(bounds))) if bounds else None
+
+
+def _telling(needs: Sequence[MomentsOf], is_guarded: Mapping[str, bool]) -> dict[str, str]:
+    """The sums that are NaN where a column holds NaN: no threshold and no guard hides it."""
+    found: dict[str, str] = {}
+    for i, need in enumerate(needs):
+        if need.clip is not None or any(is_guarded[column] for column in need.columns):
+            continue
+        powers = exponents(len(need.columns), need.order)
+        for k, column in enumerate(need.columns):
+            alone = tuple(int(k == other) for other in range(len(need.columns)))
+            found[column] = f"s_{i}_{powers.index(alone)}"
+    return found
 
 
 def _has_nan(rows: Sequence[Row], name: str) -> bool:
