@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Each in a process of its own: peak memory is a process's.
-PARTS = ("configuration", "demonstration")
+PARTS = ("configuration", "demonstration", "scorecard")
 
 
 def main() -> None:
