@@ -40,7 +40,8 @@ class Status(enum.StrEnum):
 class ExperimentRecord:
     """An experiment as the experimentation platform describes it; dates are UTC days.
 
-    randomization_unit: `normandy_id`, `nimbus_id`, `user_id` or `group_id`.
+    randomization_unit: `normandy_id`, `nimbus_id`, `user_id` or `group_id`. proposed_duration:
+    days from the start to the planned end.
     """
 
     slug: str
@@ -50,10 +51,12 @@ class ExperimentRecord:
     end_date: date | None = None
     enrollment_end_date: date | None = None
     proposed_enrollment: int | None = None
+    proposed_duration: int | None = None
     app_name: str | None = "firefox_desktop"
     app_id: str | None = "firefox-desktop"
     type: str = "v6"
     outcomes: tuple[str, ...] = ()
+    primary_outcomes: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     randomization_unit: str = "normandy_id"
     bucket_namespace: str | None = None
@@ -155,6 +158,14 @@ class Experiment:
     def end_date(self) -> date | None:
         """The date on which units left the experiment."""
         return self.overrides.end_date or self.record.end_date
+
+    @property
+    def planned_end(self) -> date | None:
+        """The date on which units leave, as planned or as it was."""
+        days, start = self.record.proposed_duration, self.start_date
+        if self.end_date is not None or days is None or start is None:
+            return self.end_date
+        return start + timedelta(days=days)
 
     @property
     def reference_branch(self) -> str | None:

@@ -6,25 +6,37 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from sonde.config import Configuration, Resolved
 from sonde.config.experiments import Experiments, load_experiments
+from sonde.config.show import settings as settings_in_force
 from sonde.errors import DataError, SondeError
 from sonde.experiment import Experiment, ExperimentRecord
 from sonde.lake import Lake
 from sonde.metric import AnalysisBasis
+from sonde.pages.material import InForce, Material
 from sonde.plan.checks import NotAnalysable, Reason
 from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
+from sonde.publish import (
+    Published,
+    Subject,
+    finish,
+    publish_shared,
+    read_material,
+    record_run,
+    stale,
+)
 from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
 from sonde.run.local import run
 from sonde.run.unit_metrics import unit_metrics
+from sonde.run.workers import each_in_processes
 from sonde.settings import Settings, load_settings
 from sonde.sql import TableName
 from sonde.table import Partition, Receipt
@@ -60,6 +72,7 @@ class Work:
     obsolete: tuple[Partition, ...] = ()
     left_out: tuple[NotAnalysable, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
+    resolved: tuple[Resolved, ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -163,6 +176,7 @@ class Project:
             whole.obsolete(receipts),
             tuple(left_out),
             tuple(dict.fromkeys(warnings)),
+            selected.resolved,
         )
 
     def receipts(self, steps: Iterable[Step]) -> dict[Partition, Receipt]:
@@ -177,12 +191,64 @@ class Project:
     def run(self, work: Work, workers: int | None = None) -> Iterator[Report]:
         """Do the work; yield reports as they come. What is no longer asked for goes last."""
         processes = workers or self.settings.workers or os.cpu_count() or 1
-        yield from run(work.stale, self.setting(work.plan.as_of, processes), processes)
+        reports: list[Report] = []
+        try:
+            for report in run(work.stale, self.setting(work.plan.as_of, processes), processes):
+                reports.append(report)
+                yield report
+        finally:
+            record_run(reports, work.plan.as_of, self.lake)
         by_table: dict[object, list[Partition]] = {}
         for partition in work.obsolete:
             by_table.setdefault(partition.table, []).append(partition)
         for partitions in by_table.values():
             self.lake.commit(partitions[0].table, [], partitions)
+
+    def unpublished(self, work: Work) -> list[Subject]:
+        """The experiments whose pages do not show what is stored."""
+        return stale(self._subjects(work), self.lake)
+
+    def publish(self, work: Work, workers: int | None = None) -> Iterator[Published]:
+        """Check the health of what is stored and publish it, for whatever has changed."""
+        subjects = self.unpublished(work)
+        processes = min(workers or self.settings.workers or os.cpu_count() or 1, len(subjects))
+        setting = self.setting(work.plan.as_of, max(processes, 1))
+        yield from each_in_processes(subjects, partial(finish, setting=setting), processes)
+        publish_shared(self.lake)
+
+    def _subjects(self, work: Work) -> Iterator[Subject]:
+        left_out = {each.slug: each for each in work.left_out}
+        for resolved in work.resolved:
+            problem = left_out.get(resolved.experiment.slug)
+            if problem is None or problem.has_page:
+                message = "" if problem is None else problem.message
+                yield self._subject(resolved, work.plan.as_of, message)
+
+    def _subject(self, resolved: Resolved, as_of: date, problem: str = "") -> Subject:
+        truth = self.settings.folder / "truth.json"  # a demo's
+        return Subject(
+            resolved.experiment,
+            self.configuration.verdicts.roles(resolved.experiment),
+            as_of,
+            problem,
+            tuple(self._in_force(resolved)),
+            str(truth) if truth.is_file() else "",
+        )
+
+    def _in_force(self, resolved: Resolved) -> Iterator[InForce]:
+        """The settings; repositories by name, not by where they lie on this machine."""
+        names = {
+            read.repository: folder_of(read.repository) for read in self.configuration.revisions
+        }
+        for name, value, origin in settings_in_force(resolved):
+            where = next((r for r in names if origin.startswith(f"{r}/")), None)
+            shown = origin if where is None else names[where] + origin[len(where) :]
+            yield InForce(name, value, shown)
+
+    def material(self, slug: str, as_of: date) -> Material:
+        """Everything that is stored of an experiment, as pages and reports show it."""
+        subject = self._subject(self.resolved(slug), as_of)
+        return read_material(subject, self.lake)
 
     def setting(self, as_of: date, processes: int) -> Setting:
         """What a step needs to know of this deployment."""

@@ -80,7 +80,7 @@ def export(
     written = []
     for experiment in public:
         for name, content in _files(lake, experiment, read, config_url).items():
-            written.append(_write(folder / name, content))
+            written.append(write_whole(folder / name, content))
     return written
 
 
@@ -199,7 +199,7 @@ def _configuration_read(configuration: Configuration) -> tuple[ConfigurationRead
     )
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: bytes) -> Path:
     """Whole or not at all: a reader never sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

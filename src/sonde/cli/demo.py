@@ -30,18 +30,23 @@ from sonde.cli.options import format_option
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes; by default one per core.")
 @click.option("--no-serve", is_flag=True, help="Print only; do not serve pages.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any."
+)
 @format_option("text", "json")
 def command(
     folder: Path,
     seed: int | None,
     scale: float,
     workers: int | None,
-    no_serve: bool,  # noqa: ARG001  pages come with `sonde serve`; until then the flag is moot
+    no_serve: bool,
+    port: int,
     kind: str,
 ) -> None:
     """Make eight weeks of a browser's telemetry with eight experiments in it, and analyse them.
 
-    The effects are known: they are printed beside what the analysis finds.
+    The effects are known: they are printed beside what the analysis finds, and drawn on the pages
+    that are served then.
     """
     from sonde.cli.demonstration import Demonstration
     from sonde.cli.progress import Progress, spinner
@@ -55,10 +60,16 @@ def command(
     with Progress(len(work.stale)) as progress:
         for each in demonstration.run(work, workers):
             progress.advance(each)
+    demonstration.publish(work, workers)
     done = time.monotonic()
     found = demonstration.found()
     if kind == "json":
         click.echo(json.dumps(found.plain(), indent=1))
     else:
         click.echo(found.text(made - started, done - made, len(work.stale)))
+    if not no_serve:
+        from sonde.cli.serve import serve_project
+
+        click.echo("\nserving the pages; Ctrl-C ends it:")
+        serve_project(folder, "127.0.0.1", port)
     sys.exit(demonstration.exit_code)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sonde.cli.progress import publication
 from sonde.datasets import SEED, TRUTH_FILE, Truth, write_project
 from sonde.datasets.findings import Finding, findings, telling
 from sonde.errors import ConfigError
@@ -53,6 +54,11 @@ class Demonstration:
             if not isinstance(report, Done):
                 self.exit_code = 3
             yield report
+
+    def publish(self, work: Work, workers: int | None) -> None:
+        """Make the pages."""
+        if publication(self._project, work, workers):
+            self.exit_code = 3
 
     def found(self) -> Found:
         """The estimates whose truth is known."""

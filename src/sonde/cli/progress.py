@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from sonde.project import Project, Work
+from sonde.publish import Published
 from sonde.run.execute import Report
 
 
@@ -45,6 +47,20 @@ class Progress:
     def advance(self, report: Report) -> None:
         """One step is over."""
         self._bar.update(self._task, advance=1, description=str(report.step).split(", ")[0])
+
+    def advance_named(self, name: str) -> None:
+        """Something else is over."""
+        self._bar.update(self._task, advance=1, description=name)
+
+
+def publication(project: Project, work: Work, workers: int | None) -> list[Published]:
+    """Publish what has changed; those that failed."""
+    with Progress(len(project.unpublished(work)), "pages") as progress:
+        failed = []
+        for each in project.publish(work, workers):
+            progress.advance_named(each.slug)
+            failed += [each] if each.problem else []
+    return failed
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from sonde.plan.checks import NotAnalysable
 from sonde.project import Work
+from sonde.publish import Published
 from sonde.run.execute import Done, Failed, Report, Skipped
 from sonde.run.outcome import Problem
 
@@ -19,17 +20,24 @@ class RunSummary:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._reports: list[Report] = []
+        self._unpublished: list[Published] = []
         self._started = time.monotonic()
 
     def add(self, report: Report) -> None:
         """One more."""
         self._reports.append(report)
 
+    def add_unpublished(self, failed: Published) -> None:
+        """An experiment whose pages could not be made."""
+        self._unpublished.append(failed)
+
     @property
     def exit_code(self) -> int:
         """0: all went well. 3: a step failed, or lost a part. 2: a configuration is at fault."""
-        if any(isinstance(r, Failed) for r in self._reports) or any(
-            p.level == "ERROR" for _, p in self._problems()
+        if (
+            self._unpublished
+            or any(isinstance(r, Failed) for r in self._reports)
+            or any(p.level == "ERROR" for _, p in self._problems())
         ):
             return 3
         return 2 if any(left.is_fault for left in self._work.left_out) else 0
@@ -58,6 +66,11 @@ class RunSummary:
             parts += [f"{counts['Skipped']} skipped"] if counts["Skipped"] else []
             lines.append(f"{slug}: {', '.join(parts)}")
         lines += _problem_lines(self._problems())
+        lines += [
+            f"error: {each.slug}: the pages are as they were: {each.problem.message}"
+            for each in self._unpublished
+            if each.problem is not None
+        ]
         lines += [f"warning: {warning}" for warning in self._work.warnings]
         lines += _left_out_lines(self._work.left_out)
         seconds = time.monotonic() - self._started
@@ -73,6 +86,11 @@ class RunSummary:
             "as_of": self._work.plan.as_of.isoformat(),
             "steps": [_report_plain(report) for report in self._reports],
             "left_out": [_left_out_plain(each) for each in self._work.left_out],
+            "unpublished": [
+                {"experiment": each.slug, "problem": _problem_plain(each.problem)}
+                for each in self._unpublished
+                if each.problem is not None
+            ],
             "warnings": list(self._work.warnings),
         }
 

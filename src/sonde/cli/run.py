@@ -21,12 +21,12 @@ from sonde.cli.options import date_option, experiments_option, format_option, pr
 def command(
     project: Path, as_of: date | None, slugs: tuple[str, ...], workers: int | None, kind: str
 ) -> None:
-    """Find what is missing or out of date as of a day, and do it.
+    """Find what is missing or out of date as of a day, do it, and publish what came of it.
 
     A second run with nothing new does nothing. Exit code: 0 when all went well, 3 when a step
     failed; what did not depend on it is done.
     """
-    from sonde.cli.progress import Progress
+    from sonde.cli.progress import Progress, publication
     from sonde.cli.reports import RunSummary
     from sonde.project import Project, yesterday
 
@@ -37,5 +37,7 @@ def command(
         for report in opened.run(work, workers):
             summary.add(report)
             progress.advance(report)
+    for failed in publication(opened, work, workers):
+        summary.add_unpublished(failed)
     click.echo(json.dumps(summary.plain(), indent=2) if kind == "json" else summary.text())
     sys.exit(summary.exit_code)

@@ -33,6 +33,11 @@ def command(project: Path, host: str, port: int) -> None:
     experiments are shown to those who may see them; without a login, by the second address that is
     printed. Ctrl-C ends it.
     """
+    serve_project(project, host, port)
+
+
+def serve_project(project: Path, host: str, port: int) -> None:
+    """Serve until somebody ends it. Says where, and raises as the command does."""
     from sonde.lake import Lake
     from sonde.serve.app import Application
     from sonde.serve.server import is_loopback, listen, serve

@@ -25,6 +25,7 @@ from sonde.config.scope import Scope, value
 from sonde.config.spec import Declared
 from sonde.config.statistics import REGISTERED, Catalogue
 from sonde.config.template import Templates
+from sonde.config.verdict import Verdicts
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import ExperimentRecord
 
@@ -91,6 +92,11 @@ class Configuration:
     def files(self) -> Files:
         """All files, parsed when asked for."""
         return Files(self.snapshots)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """Which metrics decide and which guard. Raises ConfigErrors when a file is wrong."""
+        return Verdicts.read(file.document for file in self.files.of("verdict"))
 
     @property
     def slugs(self) -> tuple[str, ...]:

@@ -81,9 +81,11 @@ def _nimbus(record: _Fields) -> ExperimentRecord:
         end_date=record.get("endDate", _day),
         enrollment_end_date=record.get("enrollmentEndDate", _day),
         proposed_enrollment=record.get("proposedEnrollment", kinds.whole()),
+        proposed_duration=record.get("proposedDuration", kinds.whole()),
         app_name=record.get_or_null("appName", kinds.text, "firefox_desktop"),
         app_id=record.get_or_null("appId", kinds.text, "firefox-desktop"),
         outcomes=record.get("outcomes", _slugs, ()),
+        primary_outcomes=record.get("outcomes", _primary, ()),
         segments=record.get("segments", _slugs, ()),
         randomization_unit=bucket.get("randomizationUnit", kinds.name, "normandy_id"),
         bucket_namespace=bucket.get("namespace", kinds.text),
@@ -158,6 +160,15 @@ def _branches(record: _Fields, key: str) -> tuple[Branch, ...]:
             Branch(branch.needed("slug", kinds.name), branch.get("ratio", kinds.whole(0), 1))
         )
     return tuple(found)
+
+
+def _primary(written: Any) -> Taken:
+    """The slugs of the outcomes that an experiment is first of all about."""
+    taken = _slugs(written)
+    first = {
+        o.get("slug") for o in written if isinstance(o, Mapping) if o.get("priority") == "primary"
+    }
+    return Taken(tuple(slug for slug in taken.value if slug in first))
 
 
 def _slugs(written: Any) -> Taken:

@@ -146,6 +146,8 @@ def _file(snapshot: Snapshot, path: str) -> File:
             pass
         case ("nimbus", "definitions", name):
             purpose, app = "nimbus", None
+        case ("sonde", "verdict" as name):
+            purpose, app = "verdict", None
         case (*_, name):
             purpose, app = "other", None
     return File(snapshot, path, purpose, folder, app, name)

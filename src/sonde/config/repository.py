@@ -15,11 +15,14 @@ from sonde.errors import ConfigError
 _FILE = r"[^/]+\.toml"
 _OTHER_TOOLS = rf"(?:featmon|opmon|looker)/(?:[^/]+/)*{_FILE}"
 _KINDS = rf"(?:(?:defaults|definitions|outcomes/[^/]+)/)?{_FILE}"
-_WANTED = re.compile(rf"(?:jetstream/)?{_KINDS}|nimbus/definitions/{_FILE}|{_OTHER_TOOLS}")
+_WANTED = re.compile(
+    rf"(?:jetstream/)?{_KINDS}|nimbus/definitions/{_FILE}|sonde/verdict\.toml|{_OTHER_TOOLS}"
+)
 _FOLDERS = ("", "defaults", "definitions", "outcomes/*")
 _PATTERNS = (
     *(f"{top}{folder}/*.toml".lstrip("/") for top in ("", "jetstream/") for folder in _FOLDERS),
     "nimbus/definitions/*.toml",
+    "sonde/verdict.toml",
     *(f"{tool}/**/*.toml" for tool in ("featmon", "opmon", "looker")),
 )
 _NOT_OURS = frozenset({"pyproject.toml", "sonde.toml"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -43,7 +44,7 @@ def to_json(resolved: Resolved) -> dict[str, Any]:
 
 def to_text(resolved: Resolved) -> str:
     """What was resolved, each value with the file and line that set it; without the warnings."""
-    return "\n".join(_lines(resolved)) + "\n"
+    return "\n".join(map(str, _lines(resolved))) + "\n"
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
@@ -82,7 +83,33 @@ def _day(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def _lines(resolved: Resolved) -> Iterator[str]:
+@dataclass(frozen=True)
+class Shown:
+    """A value in force. depth: of its heading, 1 for the experiment's own."""
+
+    depth: int
+    name: str
+    value: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{'  ' * self.depth}{self.name}: {self.value}  ({self.origin})"
+
+
+def settings(resolved: Resolved) -> list[tuple[str, str, str]]:
+    """Name, value and origin of every value in force."""
+    found = []
+    heading = ""
+    for line in _lines(resolved):
+        if isinstance(line, Shown):
+            name = f"{heading}{line.name}" if line.depth > 1 else line.name
+            found.append((name, line.value, line.origin))
+        else:
+            heading = f"{line.strip().partition(' (')[0]}: "
+    return found
+
+
+def _lines(resolved: Resolved) -> Iterator[Shown | str]:
     experiment = resolved.experiment
     yield experiment.slug
     for key in _RECORD_KEYS:
@@ -111,7 +138,9 @@ def _periods(experiment: Experiment) -> list[tuple[Metric, list[Period]]]:
     return list(found.values())
 
 
-def _metric_lines(resolved: Resolved, metric: Metric, periods: list[Period]) -> Iterator[str]:
+def _metric_lines(
+    resolved: Resolved, metric: Metric, periods: list[Period]
+) -> Iterator[Shown | str]:
     path = f"metrics.{periods[0]}.{metric.name}"
     values = _metric(metric)
     yield f"  {metric.name} ({', '.join(periods)})"
@@ -129,13 +158,13 @@ def _metric_lines(resolved: Resolved, metric: Metric, periods: list[Period]) -> 
 
 def _line(
     resolved: Resolved, depth: int, key: str, value: Any, path: str, otherwise: str = "default"
-) -> Iterator[str]:
+) -> Iterator[Shown]:
     """A value on one line, with who set it; nothing for no value."""
     if value in (None, []):
         return
     written = ", ".join(value) if isinstance(value, list) else _plain_word(value)
     origin = resolved.origins.get(path, otherwise)
-    yield f"{'  ' * depth}{key}: {' '.join(written.split())}  ({origin})"
+    yield Shown(depth, key, " ".join(written.split()), str(origin))
 
 
 def _plain_word(value: Any) -> str:

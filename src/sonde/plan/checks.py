@@ -46,6 +46,11 @@ class NotAnalysable:
             Reason.HIGH_POPULATION,
         }
 
+    @property
+    def has_page(self) -> bool:
+        """Whether somebody would look for its results."""
+        return self.is_fault or self.reason is Reason.NOT_STARTED
+
     def __str__(self) -> str:
         return f"{self.slug} -> {self.message}"
 

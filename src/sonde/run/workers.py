@@ -6,15 +6,18 @@ the others for ever, so here each worker has a pipe to itself.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
+
+from sonde.errors import BackendError
 
 _PATIENCE = 5.0  # seconds that a worker gets to put away what it has on disk
 
@@ -88,6 +91,34 @@ class Workers(Generic[Task, Answer]):
             return task, WorkerDiedError()
         self._idle.append(worker)
         return task, answer
+
+
+def each_in_processes(
+    tasks: Iterable[Task], do: Callable[[Task], Answer], workers: int, preload: Sequence[str] = ()
+) -> Iterator[Answer]:
+    """The answers to independent tasks as they come; what a task raises is raised.
+
+    workers: processes; at most 1 does them in this one.
+    """
+    if workers <= 1:
+        yield from map(do, tasks)
+        return
+    waiting = iter(tasks)
+    with Workers(workers, do, preload) as pool:
+        for task in itertools.islice(waiting, workers):
+            pool.start(task)
+        while pool.tasks:
+            _, answer = pool.next()
+            if isinstance(answer, WorkerDiedError):
+                raise BackendError(
+                    "a worker process died, perhaps for want of memory; lower `workers` under "
+                    "[run] in sonde.toml and run again"
+                )
+            if isinstance(answer, Exception):
+                raise answer
+            if (task_ := next(waiting, None)) is not None:
+                pool.start(task_)
+            yield answer
 
 
 class _Worker:

@@ -1,0 +1,434 @@
+"""Publication: from stored results to the site, which `sonde serve` only serves.
+
+An experiment's files are one partition of the site's table, made again only when something they
+show has changed. What is shared by all is made from each experiment's card.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sonde.datasets import truth as planted
+from sonde.errors import BackendError
+from sonde.experiment import Experiment
+from sonde.lake import Filled, Lake
+from sonde.metric import AnalysisBasis
+from sonde.pages.card import effect_in_words, key_effect
+from sonde.pages.material import InForce, Material, Past, Truth
+from sonde.pages.results import COLUMNS, Cell, Results, Window
+from sonde.pages.site import About, Made, experiment_files, shared_files
+from sonde.plan.steps import (
+    enrollments_table,
+    errors_table,
+    fingerprint,
+    queries_table,
+    statistics_table,
+)
+from sonde.roles import Roles
+from sonde.run.execute import Done, Report, Setting, Skipped
+from sonde.run.health import stored, update_health
+from sonde.run.outcome import Problem
+from sonde.site import SITE, SITE_COLUMNS, Audience
+from sonde.table import Partition, Receipt, Table
+from sonde.warehouse.sources import Sources
+from sonde.window import Period
+from sonde.window import Window as Days
+
+SHARED = "all"
+_OWNER = "experiment "
+_FAST, _SMALL = 1, 6  # levels of gzip: for tables, for pages
+HISTORY = Table("sonde/history", ("experiment", "as_of"))
+HISTORY_COLUMNS = pa.schema(
+    [("headline", pa.string()), ("effect", pa.string()), ("units", pa.int64())]
+)
+RUNS = Table("sonde/runs", ("run",))
+RUNS_COLUMNS = pa.schema(
+    [
+        ("at", pa.timestamp("us", "UTC")),
+        ("as_of", pa.string()),
+        ("experiment", pa.string()),
+        ("step", pa.string()),
+        ("state", pa.string()),
+        ("rows", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An experiment to publish, and what is said of it outside the lake.
+
+    problem: why it cannot be analysed, if so. settings: each value in force with its origin.
+    truth: a file with planted effects, or empty.
+    """
+
+    experiment: Experiment
+    roles: Roles
+    as_of: date
+    problem: str = ""
+    settings: tuple[InForce, ...] = ()
+    truth: str = ""
+    minimum_units: int = 20
+
+    @property
+    def owner(self) -> str:
+        """The key of its files in the site."""
+        return f"{_OWNER}{self.experiment.slug}"
+
+    @property
+    def audience(self) -> Audience:
+        """Who may see it."""
+        return Audience.PRIVATE if self.experiment.is_private else Audience.PUBLIC
+
+
+@dataclass
+class Receipts:
+    """The receipts of the tables that pages are made from; each table is read once."""
+
+    lake: Lake
+    _known: dict[str, dict[str, list[Receipt]]] = field(default_factory=dict)
+
+    def of(self, table: Table, slug: str) -> list[Receipt]:
+        """The partitions of an experiment, in order of their keys."""
+        if table.path not in self._known:
+            found: dict[str, list[Receipt]] = {}
+            for key, receipt in sorted(self.lake.receipts(table).items()):
+                found.setdefault(key[0] if key else "", []).append(receipt)
+            self._known[table.path] = found
+        return self._known[table.path].get(slug, [])
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of publishing an experiment. problem: why its pages are as they were, if so."""
+
+    slug: str
+    seconds: float
+    problem: Problem | None = None
+
+
+def finish(subject: Subject, setting: Setting) -> Published:
+    """Check the health of an experiment's results, and publish them."""
+    started = time.perf_counter()
+    lake = Lake.open(setting.lake)
+    problem = None
+    try:
+        update_health(
+            subject.experiment, subject.as_of, lake, Sources(Path(setting.sources), setting.tables)
+        )
+        publish(subject, lake)
+    except BackendError:
+        raise
+    except Exception as error:  # whatever failed, the other experiments go on
+        problem = Problem.of(error)
+    return Published(subject.experiment.slug, time.perf_counter() - started, problem)
+
+
+def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
+    """The experiments whose pages no longer show what is stored."""
+    receipts, site = Receipts(lake), lake.receipts(SITE)
+    return [
+        subject
+        for subject in subjects
+        if (had := site.get(_key(subject))) is None
+        or had.fingerprint != _fingerprint(subject, receipts)
+    ]
+
+
+def publish(subject: Subject, lake: Lake) -> None:
+    """Make the files of one experiment, and remember what they said."""
+    receipts = Receipts(lake)
+    made_from = _fingerprint(subject, receipts)
+    material = read_material(subject, lake, receipts)
+    about = About(version("sonde"), subject.minimum_units, stylesheet())
+    made = list(experiment_files(material, about))
+    _remember(material, lake)
+    _store(made, SITE.partition(*_key(subject)), made_from, lake)
+    other = Audience.PUBLIC if subject.experiment.is_private else Audience.PRIVATE
+    moved = SITE.partition(other.value, subject.owner)
+    if moved.key in lake.receipts(SITE):  # what has become private must not stay public
+        lake.commit(SITE, [], [moved])
+
+
+def record_run(
+    reports: Sequence[Report], as_of: date, lake: Lake, at: datetime | None = None
+) -> None:
+    """Keep what the steps of a run cost."""
+    now = at or datetime.now(UTC)
+    run = now.strftime("%Y%m%dT%H%M%S.%fZ")
+    rows = [
+        {
+            "at": now,
+            "as_of": as_of.isoformat(),
+            "experiment": each.step.slug,
+            "step": str(each.step),
+            "state": type(each).__name__.lower(),
+            "rows": each.rows if isinstance(each, Done) else 0,
+            "seconds": 0.0 if isinstance(each, Skipped) else each.seconds,
+        }
+        for each in reports
+    ]
+    if rows:
+        made = lake.write(RUNS.partition(run), pa.Table.from_pylist(rows, RUNS_COLUMNS), run)
+        lake.commit(RUNS, [made])
+
+
+def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
+    """Make what is shared by all experiments, for both audiences; whether anything was new."""
+    site = lake.receipts(SITE)
+    runs = lake.receipts(RUNS)
+    filled = []
+    for audience in Audience:
+        seen = [
+            receipt
+            for (of, owner), receipt in sorted(site.items())
+            if owner != SHARED and (audience is Audience.PRIVATE or of == audience.value)
+        ]
+        made_from = fingerprint(
+            _drawn_by(),
+            minimum_units,
+            [receipt.fingerprint for receipt in seen],
+            sorted(receipt.fingerprint for receipt in runs.values()),
+        )
+        had = site.get((audience.value, SHARED))
+        if had is not None and had.fingerprint == made_from:
+            continue
+        cards = [_card(lake, receipt) for receipt in seen]
+        slugs = {each["slug"] for each in cards}
+        steps = [row for row in _runs(lake) if row["experiment"] in slugs]
+        made = list(shared_files(cards, steps, About(version("sonde"), minimum_units)))
+        made += list(_assets()) if audience is Audience.PUBLIC else []
+        filled.append(_stage(made, SITE.partition(audience.value, SHARED), made_from, lake))
+    if filled:
+        lake.commit(SITE, filled)
+    return bool(filled)
+
+
+def read_material(subject: Subject, lake: Lake, receipts: Receipts | None = None) -> Material:
+    """Everything that is stored of an experiment."""
+    known = receipts or Receipts(lake)
+    experiment = subject.experiment
+    found = _statistics(experiment, lake, known)
+    return Material(
+        experiment=experiment,
+        roles=subject.roles,
+        results=Results.of(found.rows, found.partial),
+        checks=stored(lake, experiment),
+        as_of=subject.as_of,
+        errors=_errors(experiment, lake, known),
+        queries=_queries(experiment, lake, known),
+        settings=subject.settings,
+        versions=found.versions,
+        made_by=found.made_by,
+        history=_history(experiment, subject.as_of, lake, known),
+        truth=_planted(subject) if subject.truth else _unknown,
+        minimum_units=subject.minimum_units,
+        problem=subject.problem,
+    )
+
+
+def _unknown(*_: object) -> None:
+    return None
+
+
+def _planted(subject: Subject) -> Truth:
+    """What a demo planted: the relative change in whole weeks, against the control."""
+    known = planted.Truth.read(Path(subject.truth))
+    slug, control = subject.experiment.slug, subject.experiment.reference_branch or "control"
+
+    def truth(metric: str, cell: Cell, branch: str) -> float | None:
+        if cell.window.period != Period.WEEK.value or branch == control:
+            return None
+        days = 7 * cell.window.number
+        week, basis = Days(days - 7, days), AnalysisBasis(cell.basis)
+        return known.relative(slug, metric, week, branch, basis, cell.segment)
+
+    return truth
+
+
+def _key(subject: Subject) -> tuple[str, str]:
+    return (subject.audience.value, subject.owner)
+
+
+def _fingerprint(subject: Subject, receipts: Receipts) -> str:
+    """Of all that the pages show. An experiment that has ended does not age."""
+    experiment, slug = subject.experiment, subject.experiment.slug
+    ended = experiment.end_date is not None and subject.as_of > experiment.end_date
+    tables = (statistics_table, errors_table)  # the checks are made of these and enrollments
+    return fingerprint(
+        _drawn_by(),
+        hashlib.sha256(repr((experiment, subject.roles, subject.settings)).encode()).hexdigest(),
+        [subject.problem, subject.minimum_units, subject.truth != ""],
+        None if ended else subject.as_of,
+        [
+            [list(r.partition.key), r.fingerprint, list(r.marks)]
+            for table in tables
+            for r in receipts.of(table(experiment), slug)
+        ],
+        [r.fingerprint for r in receipts.of(enrollments_table(experiment), "")],
+    )
+
+
+_KEYS = ("analysis_basis", "analysis_period", "window_index")
+_INNER = [
+    *(name for name in COLUMNS if name not in _KEYS),
+    *("sonde", "configuration", "inputs"),
+]
+
+
+@dataclass
+class _Stored:
+    """What the statistics of an experiment say, and what they were made of."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    partial: dict[Window, bool] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
+    inputs: set[str] = field(default_factory=set)
+
+    def add(self, receipt: Receipt, table: pa.Table) -> None:
+        _, basis, period, number, source = receipt.partition.key
+        window = Window(period, int(number))
+        keys = dict(zip(_KEYS, (basis, period, window.number), strict=True))
+        columns = [
+            [keys[name]] * table.num_rows if name in keys else table[name].to_pylist()
+            for name in COLUMNS
+        ]
+        self.rows += zip(*columns, strict=True)
+        self.partial[window] = self.partial.get(window, False) or "partial" in receipt.marks
+        if table.num_rows:
+            (first,) = table.slice(0, 1).to_pylist()
+            self.versions["sonde"] = first["sonde"] or ""
+            self.versions["Configuration"] = first["configuration"] or ""
+            self.inputs |= {each.partition("@")[0] for each in (first["inputs"] or "").split(", ")}
+            if first["query_id"]:
+                self.made_by[first["query_id"]] = f"{source}, {period}, {basis}"
+
+
+def _statistics(experiment: Experiment, lake: Lake, receipts: Receipts) -> _Stored:
+    found = _Stored()
+    for receipt in receipts.of(statistics_table(experiment), experiment.slug):
+        found.add(receipt, pq.read_table(lake.file(receipt), columns=_INNER))
+    if read := sorted(found.inputs - {""}):
+        found.versions["Tables read"] = ", ".join(read)
+    return found
+
+
+def _errors(experiment: Experiment, lake: Lake, receipts: Receipts) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for receipt in receipts.of(errors_table(experiment), experiment.slug):
+        step = receipt.partition.key[1]
+        found += [{**row, "step": step} for row in pq.read_table(lake.file(receipt)).to_pylist()]
+    return sorted(found, key=lambda row: (row["timestamp"], row["step"], row["message"]))
+
+
+def _queries(experiment: Experiment, lake: Lake, receipts: Receipts) -> dict[str, str]:
+    found = {}
+    for receipt in receipts.of(queries_table(experiment), experiment.slug):
+        (row,) = pq.read_table(lake.file(receipt)).to_pylist()
+        found[receipt.partition.key[1]] = row["sql"]
+    return found
+
+
+def _history(
+    experiment: Experiment, as_of: date, lake: Lake, receipts: Receipts
+) -> tuple[Past, ...]:
+    found = []
+    for receipt in receipts.of(HISTORY, experiment.slug):
+        day = date.fromisoformat(receipt.partition.key[1])
+        if day < as_of:
+            (row,) = pq.read_table(lake.file(receipt)).to_pylist()
+            found.append(Past(day, **row))
+    return tuple(found)
+
+
+def _remember(material: Material, lake: Lake) -> None:
+    slug = material.experiment.slug
+    row = {
+        "headline": material.verdict.headline,
+        "effect": effect_in_words(key_effect(material)),
+        "units": sum(material.shown.units(material.cell).values()),
+    }
+    partition = HISTORY.partition(slug, material.as_of.isoformat())
+    made = lake.write(partition, pa.Table.from_pylist([row], HISTORY_COLUMNS), fingerprint(row))
+    lake.commit(HISTORY, [made])
+
+
+def _store(made: Sequence[Made], partition: Partition, made_from: str, lake: Lake) -> None:
+    lake.commit(partition.table, [_stage(made, partition, made_from, lake)])
+
+
+def _stage(made: Sequence[Made], partition: Partition, made_from: str, lake: Lake) -> Filled:
+    rows = [
+        {
+            "path": each.path,
+            "media_type": each.media_type,
+            "body": _packed(each),
+            "etag": hashlib.sha256(each.content).hexdigest()[:20],
+        }
+        for each in made
+    ]
+    return lake.write(partition, pa.Table.from_pylist(rows, SITE_COLUMNS), made_from)
+
+
+def _packed(made: Made) -> bytes:
+    level = _SMALL if len(made.content) < 300_000 else _FAST
+    return gzip.compress(made.content, level, mtime=0)
+
+
+def _card(lake: Lake, receipt: Receipt) -> Mapping[str, Any]:
+    """The first file of an experiment's partition."""
+    body = pq.ParquetFile(lake.file(receipt)).read_row_group(0, columns=["body"])["body"][0]
+    found: Mapping[str, Any] = msgspec.json.decode(gzip.decompress(body.as_py()))
+    return found
+
+
+def _runs(lake: Lake) -> list[dict[str, Any]]:
+    table = lake.read(RUNS)
+    return [] if table.num_rows == 0 else table.to_pylist()
+
+
+@cache
+def _drawn_by() -> str:
+    """A digest of all that draws pages: whoever changes a template need not raise a number."""
+    digest = hashlib.sha256(version("sonde").encode())
+    for each in _within(files("sonde.pages")):
+        digest.update(each.name.encode())
+        digest.update(each.read_bytes())
+    return digest.hexdigest()
+
+
+def _within(folder: Traversable) -> Iterator[Traversable]:
+    for each in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if each.is_dir() and not each.name.startswith("__"):
+            yield from _within(each)
+        elif each.name.endswith((".py", ".html", ".css")):
+            yield each
+
+
+def stylesheet() -> str:
+    """The look of every page."""
+    return (files("sonde.pages") / "assets" / "sonde.css").read_text()
+
+
+def _assets() -> Iterable[Made]:
+    folder = files("sonde.pages") / "assets"
+    for each in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if each.name.endswith(".css"):
+            yield Made(f"assets/{each.name}", "text/css; charset=utf-8", each.read_bytes())
