@@ -13,6 +13,7 @@ import contextlib
 import gzip
 import hashlib
 import itertools
+import os
 import random
 import resource
 import signal
@@ -67,17 +68,23 @@ def _rows(paths: list[str], rng: random.Random) -> pa.Table:
 
 
 @contextlib.contextmanager
-def serving(project: Path) -> Iterator[int]:
-    """`sonde serve` in a process; its port."""
+def serving(project: Path) -> Iterator[tuple[int, int]]:
+    """`sonde serve` in a process; its port and the process."""
     command = [sys.executable, "-m", "sonde", "serve", "--port", "0", "--project", str(project)]
     log = (project / "log").open("w")
     with log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline().split("/")[2].rpartition(":")[2])
         try:
-            yield port
+            yield port, server.pid
         finally:
             server.send_signal(signal.SIGINT)
+
+
+def cpu_seconds(process: int) -> float:
+    """What a process has used so far; on Linux."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _ask(port: int, addresses: Iterator[str], until: float, took: list[float]) -> None:
@@ -109,13 +116,16 @@ def main(seconds: float = 10.0) -> None:
         project = Path(folder)
         (project / "sonde.toml").write_text('[lake]\nurl = "lake"\n')
         addresses = publish(Lake.open(project / "lake"))
-        with serving(project) as port:
+        with serving(project) as (port, server):
             for what, each in (("cold", 1.0), ("warm", seconds)):
+                before = cpu_seconds(server)
                 took = sorted(asyncio.run(load(port, addresses, each)))
                 p50, p99 = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
+                cpu = (cpu_seconds(server) - before) / len(took) * 1000
                 print(
                     f"{what:<6} {len(took) / each:8.0f} requests/s   p50 {p50:6.1f} ms   "
-                    f"p99 {p99:6.1f} ms   largest {took[-1] * 1000:6.1f} ms"
+                    f"p99 {p99:6.1f} ms   largest {took[-1] * 1000:6.1f} ms   "
+                    f"server CPU {cpu:.2f} ms a request"
                 )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"server: {peak:.0f} MB peak, {CONNECTIONS} connections, {len(addresses)} addresses")
