@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -90,6 +91,20 @@ class TestByPassword:
             for _ in range(20):
                 assert client.get("/").status_code == 200
         assert time.perf_counter() - started < 1
+
+    def test_a_browser_asks_for_many_things_at_once(self, running):
+        with running.client(auth=OWNER) as client, ThreadPoolExecutor(12) as pool:
+            found = list(pool.map(lambda _: client.get("/").status_code, range(24)))
+        assert found == [200] * 24
+
+    def test_guessing_at_once_is_no_faster(self, running):
+        def guess(number):
+            with running.client(auth=(VIEWER[0], f"guess {number}")) as client:
+                return client.get("/").status_code
+
+        with ThreadPoolExecutor(12) as pool:
+            found = sorted(pool.map(guess, range(12)))
+        assert found == [401] * 5 + [429] * 7
 
     def test_a_user_who_is_removed_is_out_within_a_second(self, running, file, users):
         with running.client(auth=OWNER) as client:

@@ -104,6 +104,10 @@ class OwnMachine:
         return f"sonde-{self.port}"
 
 
+_Mark: TypeAlias = tuple[bytes, int]  # of a header, and of the users' file it was held against
+_MOST_KNOWN = 1000
+
+
 @dataclass(frozen=True)
 class ByPassword:
     """HTTP Basic. A password is checked once; the header that carried it is known from then on."""
@@ -113,7 +117,8 @@ class ByPassword:
     _of_name: Attempts = field(default_factory=lambda: Attempts(5, 60))
     _of_peer: Attempts = field(default_factory=lambda: Attempts(30, 60))
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-    _known: OrderedDict[tuple[bytes, int], User] = field(default_factory=OrderedDict, repr=False)
+    _known: OrderedDict[_Mark, User] = field(default_factory=OrderedDict, repr=False)
+    _pending: dict[_Mark, asyncio.Task[Admission]] = field(default_factory=dict, repr=False)
     _checking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def caching(self, reader: Reader) -> Mapping[str, str]:  # noqa: ARG002
@@ -130,19 +135,27 @@ class ByPassword:
             return Reader(known.private)
         if (said := _basic(header)) is None:
             return _LOG_IN
-        peer = request.client.host if request.client else ""
-        both, now = f"{peer} {said[0]}", self.clock()
-        if not (self._of_name.take(both, now) and self._of_peer.take(peer, now)):
-            return _WAIT
-        user = await self._checked(*said)
-        if user is None:
-            return _LOG_IN
-        self._of_name.forgive(both)
-        self._of_peer.forgive(peer)
-        self._known[mark] = user
-        while len(self._known) > 1000:
-            self._known.popitem(last=False)
-        return Reader(user.private)
+        if mark not in self._pending:  # a browser asks for a page's parts all at once
+            peer = request.client.host if request.client else ""
+            self._pending[mark] = asyncio.create_task(self._log_in(mark, peer, *said))
+        return await asyncio.shield(self._pending[mark])
+
+    async def _log_in(self, mark: _Mark, peer: str, name: str, password: str) -> Admission:
+        try:
+            both, now = f"{peer} {name}", self.clock()
+            if not (self._of_name.take(both, now) and self._of_peer.take(peer, now)):
+                return _WAIT
+            user = await self._checked(name, password)
+            if user is None:
+                return _LOG_IN
+            self._of_name.forgive(both)
+            self._of_peer.forgive(peer)
+            self._known[mark] = user
+            while len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
+            return Reader(user.private)
+        finally:
+            del self._pending[mark]
 
     async def _checked(self, name: str, password: str) -> User | None:
         by_name = self.users.current().by_name
