@@ -29,9 +29,9 @@ class Section:
     small: Sequence[Figure] = ()
 
 
-def over_time(material: Material, choice: Choice) -> Section | None:
-    """The key metrics week by week; None while there is but one week."""
-    names = [*material.roles.primary, *material.roles.guardrails]
+def over_time(material: Material, choice: Choice, metrics: Sequence[str] = ()) -> Section | None:
+    """Metrics week by week, the key ones if none are named; None while there is but one week."""
+    names = metrics or [*material.roles.primary, *material.roles.guardrails]
     branch = _branch(material, choice)
     if branch is None:
         return None
