@@ -12,12 +12,12 @@ from sonde.pages.interval import Interval
 
 _FAR = 5.0  # times the highest limit: a margin beyond does not stretch the chart
 _MOST_DAYS = 7
+_ENDLESS = 1e15  # no axis is longer
 
 
 def change_scale(changes: Sequence[Interval], margin: float | None, title: str, most: int) -> Scale:
     """Of relative changes: zero, each estimate, and the usual limits. most: parts, about."""
-    limits = usual(limit for each in changes for limit in (each.lower, each.upper))
-    values = [0.0, *limits, *(each.point for each in changes)]
+    values = [0.0, *usual(changes), *(each.point for each in changes)]
     highest = max(map(abs, values))
     if margin is not None and (not changes or abs(margin) <= _FAR * highest):
         values.append(margin * 1.2)
@@ -72,7 +72,8 @@ def _round(
     factor: float = 1.0,
     unit: str = "",
 ) -> Scale:
-    low, high = min(values, default=0.0), max(values, default=0.0)
+    low = max(min(values, default=0.0), -_ENDLESS)
+    high = min(max(values, default=0.0), _ENDLESS)
     if not high - low > abs(high) * 1e-9:  # all the same, or nothing
         around = abs(high) * 0.1 or 1.0 / factor
         low, high = low - around, high + around

@@ -177,8 +177,8 @@ def quantile_differences(
 ) -> Figure:
     """The difference between two branches at each quantile, in the unit of the values."""
     known = [(q, each) for q, each in points if _has_point(each)]
-    limits = usual(limit for _, each in known for limit in (each.lower, each.upper))
-    y = axes.level_scale([0.0, *limits, *(each.point for _, each in known)], label, signed)
+    changes = [each for _, each in known]
+    y = axes.level_scale([0.0, *usual(changes), *(each.point for each in changes)], label, signed)
     marks = (_band(known, tone.value, 0.25), Level(0.0), _line(known, tone.value, ""))
     names = [(0.1, None), (0.25, None), (0.5, "median"), (0.75, None), (0.9, None)]
     ticks = tuple((q, name or f"{q * 100:.0f}{words.NBSP}%") for q, name in names)

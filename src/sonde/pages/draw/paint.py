@@ -27,6 +27,7 @@ from sonde.pages.draw.text import number
 _LABEL, _NOTE = 11.0, 11.5
 _LONGEST_NAME = 92.0
 _APART = 14.0  # between the names at two ends of lines
+_MANY = 60  # points, from which on it pays to leave some out
 _TOLERANCE = 0.2  # pixels that a line may run beside points that are left out
 
 Points = list[tuple[float, float]]
@@ -63,7 +64,8 @@ def svg(plot: Plot, width: int, title: str, description: str) -> str:
     names = (name for mark in plot.marks if isinstance(mark, Ends) for name in mark.names)
     ends = max((min(text.width(name, _NOTE), _LONGEST_NAME) + 10 for name in names), default=0.0)
     top = 26.0 if plot.y.title else 8.0
-    area = _Area(plot, left, top, width - left - max(ends, 10.0))
+    last = max((text.width(label, _LABEL) / 2 for _, label in plot.x.ticks[-1:]), default=0.0)
+    area = _Area(plot, left, top, width - left - max(ends, last + 1, 10.0))
     height = round(area.bottom + (38 if plot.x.title else 22))
     shapes = [*_grid(area), *(_mark(mark, area) for mark in plot.marks), _labels(area)]
     return (
@@ -131,12 +133,10 @@ def _mark(mark: Mark, area: _Area) -> str:
         case Moment():
             return _moment(mark, area)
         case Band(x, low, high, colour, opacity):
-            there = simplified(_points(x, high, area))
-            back = simplified(_points(x, low, area))
-            d = _path([*there, *reversed(back)])
+            d = _path([*_points(x, high, area), *reversed(_points(x, low, area))])
             return f'<path d="{d}z" fill="var(--{colour})" opacity="{opacity:g}"/>'
         case Line(x, y, colour, width, dash):
-            return _stroke(_path(simplified(_points(x, y, area))), colour, width, dash)
+            return _stroke(_path(_points(x, y, area)), colour, width, dash)
         case Whiskers(x, low, high, colour):
             d = "".join(
                 f"M{number(area.x(a))} {number(area.y(b))}V{number(area.y(c))}"
@@ -249,7 +249,8 @@ def _key(mark: Key, area: _Area) -> str:
 
 
 def _points(x: Iterable[float], y: Iterable[float], area: _Area) -> Points:
-    return [(area.x(a), area.y(b)) for a, b in zip(x, y, strict=True)]
+    found = [(area.x(a), area.y(b)) for a, b in zip(x, y, strict=True)]
+    return simplified(found) if len(found) > _MANY else found
 
 
 def _path(points: Points) -> str:

@@ -22,6 +22,7 @@ _ARROW = 8.0
 _LABEL = 11.0
 _MOST_TICKS = 7
 _AIR = 1.06  # between the longest bar and the end of the axis
+_ENDLESS = 1e12  # no axis is longer
 _FAR = 5.0  # times the longest bar: a margin beyond does not stretch the axis
 
 
@@ -81,6 +82,7 @@ class Axis:
 
     @classmethod
     def _over(cls, low: float, high: float, unit: Unit) -> Axis:
+        low, high = max(low, -_ENDLESS), min(high, _ENDLESS)
         if not high - low > 1e-12:  # nothing to show yet, or all of it zero
             low, high = -5 / unit.factor, 5 / unit.factor
         distance = step((high - low) * _AIR, _MOST_TICKS)
@@ -99,11 +101,10 @@ class Axis:
 
 def _covered(changes: Iterable[Interval], margins: Iterable[float]) -> list[float]:
     """The values that an axis has to show: limits of the usual intervals, margins not far away."""
-    known = [each for each in changes if not math.isnan(each.lower + each.upper)]
-    most = max(usual(max(abs(each.lower), abs(each.upper)) for each in known), default=0.0)
-    limits = [limit for each in known for limit in (each.lower, each.upper) if abs(limit) <= most]
-    near = [margin for margin in margins if not known or abs(margin) <= _FAR * most]
-    return [*limits, *usual(near)]
+    limits = usual(each for each in changes if not math.isnan(each.lower + each.upper))
+    most = max(map(abs, limits), default=math.inf)
+    finite = [margin for margin in margins if math.isfinite(margin)]
+    return [*limits, *(margin for margin in finite if abs(margin) <= _FAR * most)]
 
 
 def row(
@@ -145,7 +146,7 @@ def axis_row(axis: Axis, width: int) -> str:
         ticks = multiples(axis.low, axis.high, distance)
         labels = [signed(rounded(tick * factor), places, axis.unit.value) for tick in ticks]
         room = max((text.width(label, _LABEL) for label in labels), default=0.0)
-        if room <= distance / (axis.high - axis.low) * width or len(labels) < 3:
+        if room + 8 <= distance / (axis.high - axis.low) * width or len(labels) < 3:
             break
         distance = rounded(distance * 2)
     shown = (

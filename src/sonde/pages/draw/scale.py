@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sonde.pages.interval import Interval
 from sonde.pages.words import MINUS, NBSP
 
 _STEPS = (1.0, 2.0, 4.0, 5.0, 10.0)
@@ -43,17 +44,18 @@ def multiples(low: float, high: float, distance: float) -> tuple[float, ...]:
     return tuple(rounded(each * distance) for each in range(first, last + 1))
 
 
-def usual(values: Iterable[float]) -> list[float]:
-    """Those values that are finite and not giants among the others, by their distance from zero.
+def usual(changes: Iterable[Interval]) -> list[float]:
+    """The limits of those intervals that are no giants among the others, as far as they are finite.
 
-    >>> usual([0.01, -0.02, 0.03, 7.0, float("inf")])
-    [0.01, -0.02, 0.03]
+    >>> usual([Interval(0, -0.01, 0.02), Interval(0, -0.03, 0.01), Interval(0, -7.0, 7.0)])
+    [-0.01, 0.02, -0.03, 0.01]
     """
-    finite = [each for each in values if math.isfinite(each)]
+    reaches = [(max(abs(each.lower), abs(each.upper)), each) for each in changes]
+    finite = sorted(reach for reach, _ in reaches if 0 < reach < math.inf)
     if not finite:
-        return []
-    most = _GIANT * statistics.median_low(sorted(abs(each) for each in finite))
-    return [each for each in finite if abs(each) <= most] or finite
+        return [0.0 for _, each in reaches if each.lower == each.upper == 0]
+    most = _GIANT * statistics.median_low(finite)
+    return [limit for reach, each in reaches if reach <= most for limit in (each.lower, each.upper)]
 
 
 @dataclass(frozen=True)
