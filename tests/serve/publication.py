@@ -166,6 +166,7 @@ def experiment_files(slug: str) -> dict[str, str | bytes]:
     }
     return {
         f"experiments/{folder}.html": f"<!doctype html><p>{slug}",
+        f"experiments/{folder}.report.html": f"<!doctype html><style>p{{}}</style><p>{slug}",
         f"jetstream/statistics_{folder}_weekly.json": "[]",
         **{f"api/experiments/{folder}{end}.json": json.dumps(a) for end, a in answers.items()},
     }

@@ -128,6 +128,13 @@ class TestSecurity:
         assert "access-control-allow-origin" not in headers
         assert "server" not in headers
 
+    def test_a_report_carries_its_style_and_no_script(self, reader):
+        policy = reader.get("/experiments/open.report.html").headers["content-security-policy"]
+        assert "style-src 'self' 'unsafe-inline';" in policy
+        assert "script-src 'none'" in policy
+        other = reader.get("/experiments/open.html").headers["content-security-policy"]
+        assert "style-src 'self';" in other
+
     @pytest.mark.parametrize(
         "target",
         [

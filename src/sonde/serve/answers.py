@@ -25,6 +25,14 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+# A report is one file: it carries its style, and no script.
+_REPORT = ".report.html"
+_SECURITY_OF_REPORTS = {
+    **_SECURITY,
+    "Content-Security-Policy": _POLICY.replace(
+        "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+    ).replace("script-src 'self'", "script-src 'none'"),
+}
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"')
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -40,19 +48,18 @@ _PAGE = """<!doctype html>
 
 def compressed(file: SiteFile, caching: Mapping[str, str]) -> Response:
     """A file as it is stored."""
-    headers = {**_SECURITY, **caching, "ETag": _tag(file), "Content-Encoding": "gzip"}
+    headers = {**_about(file, caching), "Content-Encoding": "gzip"}
     return Response(file.body, 200, headers, file.media_type)
 
 
 def plain(file: SiteFile, caching: Mapping[str, str]) -> Response:
     """A file for those who cannot read gzip."""
-    headers = {**_SECURITY, **caching, "ETag": _tag(file)}
-    return Response(gzip.decompress(file.body), 200, headers, file.media_type)
+    return Response(gzip.decompress(file.body), 200, _about(file, caching), file.media_type)
 
 
 def unchanged(entry: Entry | SiteFile, caching: Mapping[str, str]) -> Response:
     """304: the reader has it."""
-    return Response(None, 304, {**_SECURITY, **caching, "ETag": _tag(entry)})
+    return Response(None, 304, _about(entry, caching))
 
 
 def has(entry: Entry | SiteFile, if_none_match: str | None) -> bool:
@@ -134,5 +141,7 @@ def _headers(problem: Problem) -> dict[str, str]:
     return {**_SECURITY, "Cache-Control": "no-store", **problem.headers}
 
 
-def _tag(file: SiteFile | Entry) -> str:
-    return f'W/"{file.etag}"'  # weak: the same for the compressed and the plain body
+def _about(file: SiteFile | Entry, caching: Mapping[str, str]) -> dict[str, str]:
+    security = _SECURITY_OF_REPORTS if file.path.endswith(_REPORT) else _SECURITY
+    tag = f'W/"{file.etag}"'  # weak: the same for the compressed and the plain body
+    return {**security, **caching, "ETag": tag}
