@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sonde.run import profile
+from sonde.run import profile, tally
 from sonde.run.summarise import Summariser
 from sonde.sql.summaries import Frame
 from sonde.stats.arrays import summarise
@@ -83,6 +83,7 @@ def lengths(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "long":
             patch.setattr(profile, "_LONG", 1)
             patch.setattr(profile, "_LEAST_ABOVE", 4)
+            patch.setattr(tally, "_FEW", 3)
         yield request.param
 
 

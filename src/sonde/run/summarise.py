@@ -90,12 +90,14 @@ class Summariser:
 
     def bulky(self, needs: Iterable[Need]) -> set[Need]:
         """Those whose answers take memory in proportion to the rows."""
-        counted = [need for need in needs if isinstance(need, CountsOf | PairCountsOf)]
-        self._profile.look_at({column for need in counted for column in _columns(need)})
+        needs = list(needs)
+        self._profile.look_at({column for need in needs for column in _columns(need)})
         return {
             need
-            for need in counted
-            if self._profile.is_long and not self._profile.repeats(*_columns(need))
+            for need in needs
+            if isinstance(need, CountsOf | PairCountsOf)
+            and self._profile.is_long
+            and not self._profile.repeats(*_columns(need))
         }
 
     def forget(self, needs: Iterable[Need]) -> None:

@@ -18,6 +18,7 @@ Group = tuple[int, str]  # a cell and a branch
 Rows = npt.NDArray[Any]
 
 _BATCH = 122_880  # rows that stream from the engine at once
+_FEW = 8  # groups for each of which looking through a batch costs less than sorting it once
 
 
 def values(
@@ -117,6 +118,9 @@ def sorted_rows(
 def _split(codes: Rows, rows: Rows, groups: int) -> Iterator[tuple[int, Rows]]:
     if groups == 1:
         yield 0, rows
+        return
+    if groups <= _FEW:
+        yield from ((group, rows.compress(codes == group)) for group in range(groups))
         return
     rows = rows[np.argsort(codes, kind="stable")]
     edges = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=groups))])
