@@ -24,14 +24,13 @@ from sonde.experiment import (
 )
 from sonde.health import Check, Light, State, worst
 from sonde.metric import AnalysisUnit, Metric, Segment, SegmentDataSource
-from sonde.plan.steps import enrollments_table, health_table, statistics_table
+from sonde.plan.steps import enrollments_table, errors_table, health_table, statistics_table
 from sonde.project import Project
 from sonde.results import counts_and_estimates, export, statistics
 from sonde.run.health import (
     HEALTH_COLUMNS,
     check_health,
     freshness,
-    stale_health,
     store,
     stored,
     update_health,
@@ -446,6 +445,16 @@ def test_coverage_waits_for_a_window():
     assert check.state is State.UNCHECKED
 
 
+def test_units_that_leave_are_not_checked_without_the_metric():
+    *_, nothing = coverage_checks(experiment(), None, [])
+    assert nothing.state is State.UNCHECKED
+    assert "is not asked for" in nothing.note
+    asked = experiment(metrics={Period.OVERALL: ["unenroll"]})
+    *_, waiting = coverage_checks(asked, None, [])
+    assert waiting.state is State.UNCHECKED
+    assert "has been computed yet" in waiting.note
+
+
 @pytest.mark.parametrize(("z", "state"), [(3.2, State.FINE), (3.4, State.LOOK)])
 def test_units_that_leave(z, state):
     error = 0.002
@@ -570,16 +579,20 @@ def test_checks_are_kept_and_made_anew_when_something_changed(tmp_path):
     project, declared = analysed(tmp_path)
     lake, sources = project.lake, project.sources
     assert stored(lake, declared) == ()
-    assert stale_health([declared], AS_OF, lake, sources) == [declared]
     newest = date(2020, 4, 6)
     assert update_health(declared, newest, lake, sources)
     kept = stored(lake, declared)
     assert {check.light for check in kept} == set(Light)
     assert states(kept)["freshness: all"] is State.FINE
     assert not update_health(declared, newest, lake, sources)
-    assert stale_health([declared], newest, lake, sources) == []
+    known = [
+        receipt
+        for table in (enrollments_table, statistics_table, errors_table, health_table)
+        for receipt in lake.receipts(table(declared)).values()
+    ]
+    assert not update_health(declared, newest, lake, sources, known)
+    assert update_health(declared, newest, lake, sources, known[:-1])
     # Days later, without newer data: the experiment is live, so they are late.
-    assert stale_health([declared], AS_OF, lake, sources) == [declared]
     assert update_health(declared, AS_OF, lake, sources)
     assert states(stored(lake, declared))["freshness: all"] is State.STOP
     # As declared otherwise.

@@ -33,7 +33,7 @@ from sonde.run.health_split import exposure_checks, split_checks
 from sonde.run.health_units import Enrolled, read_enrolled
 from sonde.sql import relation
 from sonde.sql.enrollments import in_dataset
-from sonde.table import Receipt
+from sonde.table import Receipt, Table
 from sonde.warehouse.sources import Sources
 
 REVISION = 1  # raise it when the same results would give other checks
@@ -185,59 +185,45 @@ def _declared(experiment: Experiment) -> list[object]:
     ]
 
 
-def stale_health(
-    experiments: Sequence[Experiment], as_of: date, lake: Lake, sources: Sources
-) -> list[Experiment]:
-    """The experiments whose checks are to be made anew; each table's receipts are read once."""
-    receipts: dict[str, dict[tuple[str, ...], Receipt]] = {}
-
-    def known(experiment: Experiment) -> Iterator[Receipt]:
-        for table in _tables(experiment):
-            if table.path not in receipts:
-                receipts[table.path] = lake.receipts(table)
-            yield from receipts[table.path].values()
-
-    stale = []
-    for experiment in experiments:
-        newest, _ = _newest(experiment, sources)
-        wanted = health_fingerprint(experiment, as_of, known(experiment), newest)
-        table = health_table(experiment)
-        if table.path not in receipts:
-            receipts[table.path] = lake.receipts(table)
-        had = receipts[table.path].get((experiment.slug,))
-        if had is None or had.fingerprint != wanted:
-            stale.append(experiment)
-    return stale
-
-
-def _tables(experiment: Experiment) -> tuple[Any, ...]:
+def _tables(experiment: Experiment) -> tuple[Table, ...]:
     return (
         enrollments_table(experiment),
         statistics_table(experiment),
         errors_table(experiment),
+        health_table(experiment),
     )
 
 
-def update_health(experiment: Experiment, as_of: date, lake: Lake, sources: Sources) -> bool:
+def update_health(
+    experiment: Experiment,
+    as_of: date,
+    lake: Lake,
+    sources: Sources,
+    receipts: Iterable[Receipt] | None = None,
+) -> bool:
     """Make the checks and keep them, unless those kept are of the same results.
 
-    Whether they were made. Raises BackendError when the lake cannot be used.
+    receipts: what exists of the experiment in its tables of enrollments, statistics, errors and
+    health, for whoever has read it already. Whether checks were made. Raises BackendError when
+    the lake cannot be used.
     """
     newest, lagging = _newest(experiment, sources)
-    receipts = [r for table in _tables(experiment) for r in lake.receipts(table).values()]
-    wanted = health_fingerprint(experiment, as_of, receipts, newest)
-    partition = health_table(experiment).partition(experiment.slug)
-    had = lake.receipt(partition)
+    known = (
+        [each for table in _tables(experiment) for each in lake.receipts(table).values()]
+        if receipts is None
+        else list(receipts)
+    )
+    by_partition = {each.partition: each for each in known}
+    wanted = health_fingerprint(experiment, as_of, known, newest)
+    had = by_partition.get(health_table(experiment).partition(experiment.slug))
     if had is not None and had.fingerprint == wanted:
         return False
-    enrolled = next(
-        (r for r in receipts if r.partition.table == enrollments_table(experiment)), None
-    )
+    enrolled = by_partition.get(enrollments_table(experiment).partition())
     checks = check_health(
         experiment,
         as_of,
         None if enrolled is None else lake.file(enrolled),
-        read_rows(experiment, as_of, lake, receipts),
+        read_rows(experiment, as_of, lake, known),
         results.errors(lake, experiment),
         newest,
         lagging,

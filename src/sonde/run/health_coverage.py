@@ -205,6 +205,15 @@ def _newest(rows: Iterable[Row], branches: Sequence[str]) -> tuple[WindowKey, li
     raise AssertionError("there are counts of some window")
 
 
+def _no_departures(experiment: Experiment) -> str:
+    if any(metric.name == UNENROLL for asked in experiment.metrics.values() for metric in asked):
+        return f"No window of the metric {UNENROLL} has been computed yet."
+    return (
+        f"The metric {UNENROLL} is not asked for. List it under overall or weekly in [metrics], "
+        "and this is checked as soon as that window is due."
+    )
+
+
 def _departures(experiment: Experiment, rows: Sequence[Row]) -> Check:
     """Whether as many units of each branch left the experiment."""
     of_metric = [row for row in rows if row["metric"] == UNENROLL]
@@ -217,8 +226,7 @@ def _departures(experiment: Experiment, rows: Sequence[Row]) -> Check:
             EVERYONE,
             State.UNCHECKED,
             "not yet",
-            f"No estimate of the metric {UNENROLL} is stored. List it under overall or weekly in "
-            "[metrics], and this is checked as soon as that window is due.",
+            _no_departures(experiment),
         )
     chosen = [row for row in compared if (row["analysis_period"], row["window_index"]) == place]
     p = holm([p_of(row) for row in chosen])
