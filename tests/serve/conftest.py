@@ -32,7 +32,7 @@ class Serving:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, **options) -> httpx.Client:
-        return httpx.Client(base_url=self.address, trust_env=False, **options)
+        return httpx.Client(base_url=self.address, trust_env=False, timeout=30, **options)
 
     def reader(self) -> httpx.Client:
         """Somebody without any right."""

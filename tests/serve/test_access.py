@@ -11,19 +11,19 @@ from sonde.errors import ConfigError
 from sonde.login import ProxyLogin
 from sonde.serve.access import ByPassword, ByProxy
 from sonde.serve.attempts import Attempts
-from sonde.serve.users import LEAST_CHARACTERS, Password, User, Users, read_users, write_users
+from sonde.serve.users import LEAST_CHARACTERS, Cost, Password, User, Users, read_users, write_users
 from tests.serve.conftest import serving
 from tests.serve.publication import SECRET
 
+CHEAP = Cost(10, 8, 1)
 VIEWER, OWNER = ("viewer", "correct horse 1"), ("owner@example.org", "battery: ståple 2")
 
 
 @pytest.fixture(scope="module")
 def users():
-    """Hashed once: that takes its time."""
     return {
-        VIEWER[0]: User(Password.of(VIEWER[1])),
-        OWNER[0]: User(Password.of(OWNER[1]), private=True),
+        VIEWER[0]: User(Password.of(VIEWER[1], CHEAP)),
+        OWNER[0]: User(Password.of(OWNER[1], CHEAP), private=True),
     }
 
 
@@ -125,6 +125,12 @@ class TestUsers:
 
     def test_the_same_password_is_kept_differently(self, users):
         assert str(Password.of(VIEWER[1])) != str(users[VIEWER[0]].password)
+
+    def test_a_try_is_dear_by_default(self):
+        password = Password.parse(str(Password.of(VIEWER[1])))
+        assert password.cost == Cost(15, 8, 3)
+        assert password.matches(VIEWER[1])
+        assert not password.matches(VIEWER[1] + " ")
 
     def test_short_passwords_are_refused(self):
         with pytest.raises(ConfigError, match=f"at least {LEAST_CHARACTERS}"):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from sonde.cli import main
 from sonde.lake import Lake
 from sonde.serve.users import read_users
 from tests.serve.publication import SECRET, write_small_site
@@ -28,17 +31,29 @@ def project(tmp_path):
     return tmp_path
 
 
-def sonde(project, *words, said=""):
-    command = [sys.executable, "-m", "sonde", *words, "--project", str(project)]
-    return subprocess.run(
-        command,
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=ENVIRONMENT,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def sonde(monkeypatch, capsys):
+    """Runs a command to its end, in this process."""
+    for name in os.environ.keys() - ENVIRONMENT.keys():
+        monkeypatch.delenv(name)
+
+    def run(project, *words, said=""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        code = 0
+        try:
+            main([*words, "--project", str(project)])
+        except SystemExit as stop:
+            code = stop.code
+        return Done(code, *capsys.readouterr())
+
+    return run
 
 
 @contextlib.contextmanager
@@ -67,11 +82,11 @@ class TestServe:
             everybody, private = (line.split()[0] for line in lines)
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", everybody)
             assert re.fullmatch(re.escape(everybody) + r"\?token=[\w-]{43}", private)
-            with httpx.Client(trust_env=False) as client:
+            with httpx.Client(trust_env=False, timeout=30) as client:
                 assert SECRET not in client.get(everybody).text
                 assert SECRET in client.get(private, follow_redirects=True).text
                 process.send_signal(signal.SIGINT)  # with a connection still open
-                said, log = process.communicate(timeout=10)
+                said, log = process.communicate(timeout=30)
             assert process.returncode == 0
             assert said == ""
             token = private.partition("=")[2]
@@ -83,7 +98,7 @@ class TestServe:
             with socket.create_server(("127.0.0.1", port)):
                 pass  # nothing listens any more
 
-    def test_a_taken_port_names_the_next_free_one(self, project):
+    def test_a_taken_port_names_the_next_free_one(self, sonde, project):
         listening, port = taken_port()
         with listening:
             done = sonde(project, "serve", "--port", str(port))
@@ -93,18 +108,18 @@ class TestServe:
         assert int(match[1]) > port
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-    def test_others_are_not_served_without_a_login(self, project, host):
+    def test_others_are_not_served_without_a_login(self, sonde, project, host):
         done = sonde(project, "serve", "--host", host, "--port", "0")
         assert done.returncode == 2
         assert "there is no login" in done.stderr
         assert "[serve]" in done.stderr
 
-    def test_a_host_that_is_none(self, project):
+    def test_a_host_that_is_none(self, sonde, project):
         done = sonde(project, "serve", "--host", "no such host", "--port", "0")
         assert done.returncode == 2
         assert '"no such host" is not an address of this machine' in done.stderr
 
-    def test_others_are_served_with_a_login(self, project):
+    def test_others_are_served_with_a_login(self, sonde, project):
         (project / "sonde.toml").write_text('[lake]\nurl = "lake"\n[serve]\nusers = "users.toml"')
         assert "`sonde users add NAME`" in sonde(project, "serve", "--port", "0").stderr
         added = sonde(project, "users", "add", "ann", "--private", said="a long password\n")
@@ -112,12 +127,12 @@ class TestServe:
         with served(project, "--host", "0.0.0.0", "--port", "0") as process:
             address = process.stdout.readline().split()[0].replace("0.0.0.0", "127.0.0.1")
             assert "token" not in address
-            with httpx.Client(trust_env=False) as client:
+            with httpx.Client(trust_env=False, timeout=30) as client:
                 assert client.get(address).status_code == 401
                 answer = client.get(address, auth=("ann", "a long password"))
                 assert SECRET in answer.text
             process.send_signal(signal.SIGINT)
-            _, log = process.communicate(timeout=10)
+            _, log = process.communicate(timeout=30)
         assert process.returncode == 0
         assert "ann" not in log
         assert "password" not in log
@@ -131,24 +146,24 @@ class TestServe:
 
 
 class TestPublish:
-    def test_the_public_site(self, project, tmp_path):
+    def test_the_public_site(self, sonde, project, tmp_path):
         done = sonde(project, "publish", str(tmp_path / "www"))
         assert re.match(r"\d+ files written, 0 unchanged, 0 removed in ", done.stdout)
         assert (tmp_path / "www" / "index.html").exists()
         assert not list(Path(tmp_path / "www").rglob(f"*{SECRET}*"))
 
-    def test_the_private_site(self, project, tmp_path):
+    def test_the_private_site(self, sonde, project, tmp_path):
         assert sonde(project, "publish", str(tmp_path / "www"), "--private").returncode == 0
         assert (tmp_path / "www" / "experiments" / f"{SECRET}.html").exists()
 
-    def test_nothing_is_published_yet(self, tmp_path):
+    def test_nothing_is_published_yet(self, sonde, tmp_path):
         (tmp_path / "sonde.toml").write_text("")
         done = sonde(tmp_path, "publish", str(tmp_path / "www"))
         assert done.returncode == 2
         assert "nothing is published yet" in done.stderr
         assert not (tmp_path / "www").exists()
 
-    def test_buckets_are_to_come(self, project):
+    def test_buckets_are_to_come(self, sonde, project):
         done = sonde(project, "publish", "s3://bucket/site")
         assert done.returncode == 2
         assert "publish into a folder" in done.stderr
@@ -160,7 +175,7 @@ class TestUsers:
         (tmp_path / "sonde.toml").write_text('[serve]\nusers = "people.toml"\n')
         return tmp_path
 
-    def test_add_change_and_remove(self, project):
+    def test_add_change_and_remove(self, sonde, project):
         path = project / "people.toml"
         assert sonde(project, "users", "add", "ann", said="a long password\n").returncode == 0
         assert sonde(project, "users", "add", "bob", "--private", said="x" * 12).returncode == 0
@@ -173,14 +188,14 @@ class TestUsers:
         assert done.returncode == 2
         assert 'there is no user "ann"' in done.stderr
 
-    def test_a_password_is_never_said_again(self, project):
+    def test_a_password_is_never_said_again(self, sonde, project):
         done = sonde(project, "users", "add", "ann", said="short\n")
         assert done.returncode == 2
         assert "at least 12 characters" in done.stderr
         assert "short" not in done.stderr + done.stdout
         assert not (project / "people.toml").exists()
 
-    def test_no_file_is_named(self, tmp_path):
+    def test_no_file_is_named(self, sonde, tmp_path):
         (tmp_path / "sonde.toml").write_text("")
         done = sonde(tmp_path, "users", "add", "ann", said="a long password\n")
         assert done.returncode == 2

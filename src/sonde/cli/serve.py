@@ -52,10 +52,9 @@ def serve_project(project: Path, host: str, port: int) -> None:
         )
     site = Site(Lake.open(settings.lake_url))
     site.refresh()
-    listening = listen(host, port)
-    access = _access(settings.login, listening)
-    _announce(access, listening, empty=not site.paths(private=True))
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), listen(host, port) as listening:
+        access = _access(settings.login, listening)
+        _announce(access, listening, empty=not site.paths(private=True))
         serve(Application(site, access, settings.names, _log), listening)
 
 

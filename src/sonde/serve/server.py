@@ -40,10 +40,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, listening: socket.socket) -> None:
     """Serve until the process is interrupted or terminated; then close every connection."""
-    try:
-        server(app).run([listening])
-    finally:
-        listening.close()
+    server(app).run([listening])
 
 
 def server(app: ASGIApp) -> uvicorn.Server:

@@ -20,56 +20,65 @@ from sonde.errors import ConfigError, Place, did_you_mean
 
 LEAST_CHARACTERS = 12
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,100}")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one try costs (RFC 7914): 2**log_n and block for memory, and that parallel times."""
+
+    log_n: int
+    block: int
+    parallel: int
+
+
 # 32 MB and about a quarter of a second a try; of equal strength to 2**17 once (OWASP).
-_LOG_COST, _BLOCK, _PARALLEL = 15, 8, 3
+_COST = Cost(15, 8, 3)
 
 
 @dataclass(frozen=True)
 class Password:
-    """What is kept of a password: scrypt of it (RFC 7914), with salt and cost."""
+    """What is kept of a password: scrypt of it, with salt and cost."""
 
-    log_cost: int
-    block: int
-    parallel: int
+    cost: Cost
     salt: bytes
     digest: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, password: str) -> Password:
+    def of(cls, password: str, cost: Cost = _COST) -> Password:
         """A fresh hash. Raises ConfigError when the password is short."""
         if len(password) < LEAST_CHARACTERS:
             raise ConfigError(f"a password needs at least {LEAST_CHARACTERS} characters")
         salt = secrets.token_bytes(16)
-        cost = (_LOG_COST, _BLOCK, _PARALLEL)
-        return cls(*cost, salt, _scrypt(password, salt, *cost))
+        return cls(cost, salt, _scrypt(password, salt, cost))
 
     @classmethod
     def parse(cls, text: str) -> Password:
         """From the text in the file. Raises ValueError."""
         kind, *numbers, salt, digest = text.split("$")
-        log_cost, block, parallel = map(int, numbers)
-        within = 10 <= log_cost <= 20 and 1 <= block <= 16 and 1 <= parallel <= 16
+        cost = Cost(*map(int, numbers))
+        within = 10 <= cost.log_n <= 20 and 1 <= cost.block <= 16 and 1 <= cost.parallel <= 16
         if kind != "scrypt" or not within:
             raise ValueError(text)
         decoded = [base64.b64decode(each, validate=True) for each in (salt, digest)]
         if not all(16 <= len(each) <= 64 for each in decoded):
             raise ValueError(text)
-        return cls(log_cost, block, parallel, *decoded)
+        return cls(cost, *decoded)
 
     def __str__(self) -> str:
         salt, digest = (base64.b64encode(each).decode() for each in (self.salt, self.digest))
-        return f"scrypt${self.log_cost}${self.block}${self.parallel}${salt}${digest}"
+        cost = f"{self.cost.log_n}${self.cost.block}${self.cost.parallel}"
+        return f"scrypt${cost}${salt}${digest}"
 
     def matches(self, password: str) -> bool:
         """Whether this is the password. Takes its time."""
-        given = _scrypt(password, self.salt, self.log_cost, self.block, self.parallel)
-        return hmac.compare_digest(given, self.digest)
+        return hmac.compare_digest(_scrypt(password, self.salt, self.cost), self.digest)
 
 
-def _scrypt(password: str, salt: bytes, log_cost: int, block: int, parallel: int) -> bytes:
-    memory = 128 * block * (2**log_cost + parallel + 2) + 2**20
+def _scrypt(password: str, salt: bytes, cost: Cost) -> bytes:
+    n, r, p = 2**cost.log_n, cost.block, cost.parallel
+    memory = 128 * r * (n + p + 2) + 2**20
     return hashlib.scrypt(
-        password.encode(), salt=salt, n=2**log_cost, r=block, p=parallel, maxmem=memory, dklen=32
+        password.encode("utf-8", "surrogatepass"), salt=salt, n=n, r=r, p=p, maxmem=memory, dklen=32
     )
 
 
@@ -82,7 +91,7 @@ class User:
 
 
 # In place of a user there is none of: checking them takes as long, and never succeeds.
-UNKNOWN = User(Password(_LOG_COST, _BLOCK, _PARALLEL, bytes(16), secrets.token_bytes(32)))
+UNKNOWN = User(Password(_COST, bytes(16), secrets.token_bytes(32)))
 
 
 def read_users(path: Path) -> dict[str, User]:
