@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import pytest
 import vl_convert
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sonde.pages.draw import figure, paint
@@ -116,6 +116,7 @@ def numbers_in(each: Figure) -> list[float]:
 
 
 @given(st.lists(intervals, max_size=5), st.none() | limits, st.booleans())
+@example(changes=[], margin=5e-324, small=False)
 def test_whatever_the_numbers_a_chart_over_time_stays_on_its_sheet(
     changes: list[Interval], margin: float | None, small: bool
 ):
@@ -126,6 +127,7 @@ def test_whatever_the_numbers_a_chart_over_time_stays_on_its_sheet(
 
 
 @given(st.lists(intervals, max_size=4))
+@example(levels=[Interval(0.0, 0.0, 5e-324)])
 def test_whatever_the_numbers_levels_and_quantiles_stay_on_their_sheets(levels: list[Interval]):
     labelled = [(f"week {n}", each) for n, each in enumerate(levels)]
     both = {"control": labelled, "treatment": labelled[::-1]}

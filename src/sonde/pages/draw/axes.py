@@ -12,6 +12,7 @@ from sonde.pages.interval import Interval
 
 _FAR = 5.0  # times the highest limit: a margin beyond does not stretch the chart
 _MOST_DAYS = 7
+_NOTHING = 1e-12  # a smaller span cannot be told from rounding
 _ENDLESS = 1e15  # no axis is longer
 
 
@@ -74,8 +75,9 @@ def _round(
 ) -> Scale:
     low = max(min(values, default=0.0), -_ENDLESS)
     high = min(max(values, default=0.0), _ENDLESS)
-    if not high - low > abs(high) * 1e-9:  # all the same, or nothing
-        around = abs(high) * 0.1 or 1.0 / factor
+    size = max(abs(low), abs(high))
+    if not high - low > max(size * 1e-9, _NOTHING):  # all the same, or nothing
+        around = size * 0.1 if size > _NOTHING else 1.0 / factor
         low, high = low - around, high + around
     distance = step(high - low, most)
     low, high = math.floor(low / distance + 1e-9), math.ceil(high / distance - 1e-9)
