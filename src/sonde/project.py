@@ -50,6 +50,9 @@ def yesterday() -> date:
     return datetime.now(UTC).date() - timedelta(days=1)
 
 
+_TOGETHER = 4  # experiments that are published in one commit
+
+
 @dataclass(frozen=True)
 class Selected:
     """Experiments to analyse, and those that cannot be, with the reason."""
@@ -211,9 +214,12 @@ class Project:
     def publish(self, work: Work, workers: int | None = None) -> Iterator[Published]:
         """Check the health of what is stored and publish it, for whatever has changed."""
         subjects = self.unpublished(work)
-        processes = min(workers or self.settings.workers or os.cpu_count() or 1, len(subjects))
+        groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
+        processes = min(workers or self.settings.workers or os.cpu_count() or 1, len(groups))
         setting = self.setting(work.plan.as_of, max(processes, 1))
-        yield from each_in_processes(subjects, partial(finish, setting=setting), processes)
+        do = partial(finish, setting=setting)
+        for published in each_in_processes(groups, do, processes, ["sonde.publish"]):
+            yield from published
         publish_shared(self.lake)
 
     def _subjects(self, work: Work) -> Iterator[Subject]:

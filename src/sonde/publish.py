@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from sonde.datasets import truth as planted
 from sonde.errors import BackendError
 from sonde.experiment import Experiment
+from sonde.health import Check
 from sonde.lake import Filled, Lake
 from sonde.metric import AnalysisBasis
 from sonde.pages.card import effect_in_words, key_effect
@@ -36,12 +37,13 @@ from sonde.plan.steps import (
     enrollments_table,
     errors_table,
     fingerprint,
+    health_table,
     queries_table,
     statistics_table,
 )
 from sonde.roles import Roles
 from sonde.run.execute import Done, Report, Setting, Skipped
-from sonde.run.health import stored, update_health
+from sonde.run.health import checked, stored
 from sonde.run.outcome import Problem
 from sonde.site import SITE, SITE_COLUMNS, Audience
 from sonde.table import Partition, Receipt, Table
@@ -123,21 +125,73 @@ class Published:
     problem: Problem | None = None
 
 
-def finish(subject: Subject, setting: Setting) -> Published:
-    """Check the health of an experiment's results, and publish them."""
-    started = time.perf_counter()
+def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
+    """Check the health of some experiments' results and publish them, in one commit a table."""
     lake = Lake.open(setting.lake)
-    problem = None
-    try:
-        update_health(
-            subject.experiment, subject.as_of, lake, Sources(Path(setting.sources), setting.tables)
-        )
-        publish(subject, lake)
-    except BackendError:
-        raise
-    except Exception as error:  # whatever failed, the other experiments go on
-        problem = Problem.of(error)
-    return Published(subject.experiment.slug, time.perf_counter() - started, problem)
+    sources = Sources(Path(setting.sources), setting.tables)
+    receipts = Receipts(lake)
+    staged = _Staged(lake)
+    published = []
+    for subject in subjects:
+        started = time.perf_counter()
+        problem = None
+        try:
+            staged.add(*_made(subject, lake, sources, receipts))
+        except BackendError:
+            raise
+        except Exception as error:  # whatever failed, the other experiments go on
+            problem = Problem.of(error)
+        slug, seconds = subject.experiment.slug, time.perf_counter() - started
+        published.append(Published(slug, seconds, problem))
+    staged.commit()
+    return published
+
+
+class _Staged:
+    """Partitions that become visible together, table by table."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._filled: list[Filled] = []
+        self._gone: list[Partition] = []
+
+    def add(self, filled: Iterable[Filled], gone: Iterable[Partition]) -> None:
+        self._filled += filled
+        self._gone += gone
+
+    def commit(self) -> None:
+        """The pages last: they show what the other tables hold."""
+        tables = {each.partition.table.path: each.partition.table for each in self._filled}
+        for table in sorted(tables.values(), key=lambda table: table == SITE):
+            filled = [each for each in self._filled if each.partition.table == table]
+            gone = [each for each in self._gone if each.table == table]
+            self._lake.commit(table, filled, gone)
+
+
+def _made(
+    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts
+) -> tuple[list[Filled], list[Partition]]:
+    """Everything that is kept of an experiment: its checks, its pages, what they said."""
+    experiment, slug = subject.experiment, subject.experiment.slug
+    made_from = _fingerprint(subject, receipts)
+    errors = _errors(experiment, lake, receipts)
+    known = [
+        *receipts.of(enrollments_table(experiment), ""),
+        *(
+            each
+            for table in (statistics_table, errors_table, health_table)
+            for each in receipts.of(table(experiment), slug)
+        ),
+    ]
+    checks, health = checked(experiment, subject.as_of, lake, sources, known, errors)
+    material = _material(subject, lake, receipts, checks, errors)
+    about = About(version("sonde"), subject.minimum_units, stylesheet())
+    files_ = list(experiment_files(material, about))
+    site = _stage(files_, SITE.partition(*_key(subject)), made_from, lake)
+    other = Audience.PUBLIC if experiment.is_private else Audience.PRIVATE
+    moved = SITE.partition(other.value, subject.owner)  # what is private now must not stay public
+    kept = [each for each in (health, site, _remembered(material, lake)) if each is not None]
+    return kept, [moved]
 
 
 def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
@@ -149,21 +203,6 @@ def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
         if (had := site.get(_key(subject))) is None
         or had.fingerprint != _fingerprint(subject, receipts)
     ]
-
-
-def publish(subject: Subject, lake: Lake) -> None:
-    """Make the files of one experiment, and remember what they said."""
-    receipts = Receipts(lake)
-    made_from = _fingerprint(subject, receipts)
-    material = read_material(subject, lake, receipts)
-    about = About(version("sonde"), subject.minimum_units, stylesheet())
-    made = list(experiment_files(material, about))
-    _remember(material, lake)
-    _store(made, SITE.partition(*_key(subject)), made_from, lake)
-    other = Audience.PUBLIC if subject.experiment.is_private else Audience.PRIVATE
-    moved = SITE.partition(other.value, subject.owner)
-    if moved.key in lake.receipts(SITE):  # what has become private must not stay public
-        lake.commit(SITE, [], [moved])
 
 
 def record_run(
@@ -220,23 +259,35 @@ def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
     return bool(filled)
 
 
-def read_material(subject: Subject, lake: Lake, receipts: Receipts | None = None) -> Material:
+def read_material(subject: Subject, lake: Lake) -> Material:
     """Everything that is stored of an experiment."""
-    known = receipts or Receipts(lake)
+    receipts = Receipts(lake)
     experiment = subject.experiment
-    found = _statistics(experiment, lake, known)
+    errors = _errors(experiment, lake, receipts)
+    return _material(subject, lake, receipts, stored(lake, experiment), errors)
+
+
+def _material(
+    subject: Subject,
+    lake: Lake,
+    receipts: Receipts,
+    checks: tuple[Check, ...],
+    errors: Sequence[Mapping[str, Any]],
+) -> Material:
+    experiment = subject.experiment
+    found = _statistics(experiment, lake, receipts)
     return Material(
         experiment=experiment,
         roles=subject.roles,
         results=Results.of(found.rows, found.partial),
-        checks=stored(lake, experiment),
+        checks=checks,
         as_of=subject.as_of,
-        errors=_errors(experiment, lake, known),
-        queries=_queries(experiment, lake, known),
+        errors=errors,
+        queries=_queries(experiment, lake, receipts),
         settings=subject.settings,
         versions=found.versions,
         made_by=found.made_by,
-        history=_history(experiment, subject.as_of, lake, known),
+        history=_history(experiment, subject.as_of, lake, receipts),
         truth=_planted(subject) if subject.truth else _unknown,
         minimum_units=subject.minimum_units,
         problem=subject.problem,
@@ -324,7 +375,7 @@ class _Stored:
 def _statistics(experiment: Experiment, lake: Lake, receipts: Receipts) -> _Stored:
     found = _Stored()
     for receipt in receipts.of(statistics_table(experiment), experiment.slug):
-        found.add(receipt, pq.read_table(lake.file(receipt), columns=_INNER))
+        found.add(receipt, pq.ParquetFile(lake.file(receipt)).read(_INNER, use_threads=False))
     if read := sorted(found.inputs - {""}):
         found.versions["Tables read"] = ", ".join(read)
     return found
@@ -341,7 +392,7 @@ def _errors(experiment: Experiment, lake: Lake, receipts: Receipts) -> list[dict
 def _queries(experiment: Experiment, lake: Lake, receipts: Receipts) -> dict[str, str]:
     found = {}
     for receipt in receipts.of(queries_table(experiment), experiment.slug):
-        (row,) = pq.read_table(lake.file(receipt)).to_pylist()
+        (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()
         found[receipt.partition.key[1]] = row["sql"]
     return found
 
@@ -353,12 +404,13 @@ def _history(
     for receipt in receipts.of(HISTORY, experiment.slug):
         day = date.fromisoformat(receipt.partition.key[1])
         if day < as_of:
-            (row,) = pq.read_table(lake.file(receipt)).to_pylist()
+            (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()
             found.append(Past(day, **row))
     return tuple(found)
 
 
-def _remember(material: Material, lake: Lake) -> None:
+def _remembered(material: Material, lake: Lake) -> Filled:
+    """What the pages say on this day."""
     slug = material.experiment.slug
     row = {
         "headline": material.verdict.headline,
@@ -366,12 +418,7 @@ def _remember(material: Material, lake: Lake) -> None:
         "units": sum(material.shown.units(material.cell).values()),
     }
     partition = HISTORY.partition(slug, material.as_of.isoformat())
-    made = lake.write(partition, pa.Table.from_pylist([row], HISTORY_COLUMNS), fingerprint(row))
-    lake.commit(HISTORY, [made])
-
-
-def _store(made: Sequence[Made], partition: Partition, made_from: str, lake: Lake) -> None:
-    lake.commit(partition.table, [_stage(made, partition, made_from, lake)])
+    return lake.write(partition, pa.Table.from_pylist([row], HISTORY_COLUMNS), fingerprint(row))
 
 
 def _stage(made: Sequence[Made], partition: Partition, made_from: str, lake: Lake) -> Filled:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,11 @@ class Truth:
         if metric in METRICS and metric not in self.lesson(experiment).touched:
             return 0.0
         wanted = (experiment, metric, window, branch, basis, segment, partner)
-        return next((each.relative for each in self.effects if _key(each) == wanted), None)
+        return self._relative.get(wanted)
+
+    @cached_property
+    def _relative(self) -> dict[tuple[object, ...], float]:
+        return {_key(each): each.relative for each in self.effects}
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for `truth.json`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from sonde.health import Check, Light, State, worst
@@ -219,7 +220,7 @@ class ExperimentPage:
             return 0
         return len(self.material.shown.metrics(self.choice.cell))
 
-    @property
+    @cached_property
     def diagnosis(self) -> Sequence[Check]:
         """What stands in place of withheld results: each look at the split, the worst first."""
         found = [c for c in self.material.checks if c.light is Light.SPLIT]
@@ -237,17 +238,17 @@ class ExperimentPage:
         """The shares that left their band."""
         return [each for each in self.health.figures if each.title.startswith("Share in")]
 
-    @property
+    @cached_property
     def key_metrics(self) -> Forest:
         """Primary metrics and guardrails."""
         return self._forests.key_metrics()
 
-    @property
+    @cached_property
     def all_metrics(self) -> Forest:
         """All metrics."""
         return self._forests.all_metrics()
 
-    @property
+    @cached_property
     def segments(self) -> list[tuple[str, Forest]]:
         """The primary metrics by segment."""
         return self._forests.segments()
@@ -309,7 +310,7 @@ class ExperimentPage:
         parts += [self.material.segment_title(cell.segment)] if cell.segment != EVERYONE else []
         return f"All {number}, {', '.join(parts)}"
 
-    @property
+    @cached_property
     def menus(self) -> list[tuple[str, Menu]]:
         """What can be chosen: basis, baseline, segment, window."""
         material, (cell, reference) = self.material, (self.choice.cell, self.choice.reference)
@@ -360,17 +361,17 @@ class ExperimentPage:
         ]
         return [(href, name, number or None) for href, name, number in found]
 
-    @property
+    @cached_property
     def over_time(self) -> Section | None:
         """Charts over windows."""
         return over_time(self.material, self.choice)
 
-    @property
+    @cached_property
     def distribution(self) -> Section | None:
         """Charts of quantiles and curves."""
         return distribution(self.material, self.choice)
 
-    @property
+    @cached_property
     def health(self) -> HealthSection:
         """The checks."""
         return HealthSection(self.material)

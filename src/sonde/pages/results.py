@@ -36,8 +36,7 @@ class Cell(NamedTuple):
     segment: str
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One stored row: a number with limits, or the reason why there is none."""
 
     point: float | None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,13 +163,24 @@ def _values(found: Any) -> tuple[Any, ...]:
 
 
 def _csv(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    """As RFC 4180 says; a number with all its digits."""
+    lines = [",".join(COLUMNS)]
+    lines += [",".join(map(_cell, row)) for row in rows]
+    return ("\r\n".join(lines) + "\r\n").encode()
 
 
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value)
+    if _QUOTED.search(text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+_QUOTED = re.compile(r'[",\r\n]')
 _ERROR_KEYS = ("timestamp", "log_level", "message", "exception_type", "metric", "statistic",
                "segment", "analysis_basis", "analysis_period", "window_index", "data_source",
                "sql")  # fmt: skip

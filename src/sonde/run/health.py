@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sonde import results
 from sonde.errors import SondeError
 from sonde.experiment import Experiment
 from sonde.health import Check, Light, State
-from sonde.lake import Lake
+from sonde.lake import Filled, Lake
 from sonde.metric import Metric
 from sonde.pages.words import day, plural
 from sonde.plan.steps import (
@@ -207,36 +208,48 @@ def update_health(
     health, for whoever has read it already. Whether checks were made. Raises BackendError when
     the lake cannot be used.
     """
-    newest, lagging = _newest(experiment, sources)
     known = (
         [each for table in _tables(experiment) for each in lake.receipts(table).values()]
         if receipts is None
         else list(receipts)
     )
-    by_partition = {each.partition: each for each in known}
-    wanted = health_fingerprint(experiment, as_of, known, newest)
-    had = by_partition.get(health_table(experiment).partition(experiment.slug))
+    _, made = checked(experiment, as_of, lake, sources, known)
+    if made is not None:
+        lake.commit(made.partition.table, [made])
+    return made is not None
+
+
+def checked(
+    experiment: Experiment,
+    as_of: date,
+    lake: Lake,
+    sources: Sources,
+    receipts: Sequence[Receipt],
+    errors: Sequence[Row] | None = None,
+) -> tuple[tuple[Check, ...], Filled | None]:
+    """The checks, and where they were made anew their partition, staged.
+
+    receipts: as of `update_health`. errors: rows of the errors table, if known already.
+    """
+    newest, lagging = _newest(experiment, sources)
+    by_partition = {each.partition: each for each in receipts}
+    wanted = health_fingerprint(experiment, as_of, receipts, newest)
+    partition = health_table(experiment).partition(experiment.slug)
+    had = by_partition.get(partition)
     if had is not None and had.fingerprint == wanted:
-        return False
+        return tuple(_check(row) for row in pq.read_table(lake.file(had)).to_pylist()), None
     enrolled = by_partition.get(enrollments_table(experiment).partition())
     checks = check_health(
         experiment,
         as_of,
         None if enrolled is None else lake.file(enrolled),
-        read_rows(experiment, as_of, lake, known),
-        results.errors(lake, experiment),
+        read_rows(experiment, as_of, lake, receipts),
+        results.errors(lake, experiment) if errors is None else errors,
         newest,
         lagging,
     )
-    store(lake, experiment, checks, wanted)
-    return True
-
-
-def store(lake: Lake, experiment: Experiment, checks: Sequence[Check], digest: str) -> None:
-    """Keep the checks in place of earlier ones. digest: of what they were made from."""
-    table = health_table(experiment)
     rows = pa.Table.from_pylist([_plain(check) for check in checks], HEALTH_COLUMNS)
-    lake.commit(table, [lake.write(table.partition(experiment.slug), rows, digest)])
+    return checks, lake.write(partition, rows, wanted)
 
 
 def stored(lake: Lake, experiment: Experiment) -> tuple[Check, ...]:
