@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,8 +49,10 @@ class Estimate(NamedTuple):
 
     @property
     def interval(self) -> Interval | None:
-        """The number with its limits, if it has all three."""
+        """The number with its limits, if it has all three, and they are finite."""
         if self.point is None or self.lower is None or self.upper is None:
+            return None
+        if not all(map(math.isfinite, (self.point, self.lower, self.upper))):
             return None
         return Interval(self.point, self.lower, self.upper)
 

@@ -15,6 +15,8 @@ from sonde.pages.interval import Interval, Tone, tone
 _PRECISE = 0.01  # a relative change that most would act on; what an inconclusive one should settle
 # Segments are read against each other only this far from chance; Bonferroni over them on top.
 _ALPHA = 0.01
+_MOST_SAID = 3  # primary metrics in the sentence
+_MOST_TIMES = 1000
 
 
 class Kind(enum.StrEnum):
@@ -64,7 +66,8 @@ class Facts:
     first_result: the day after which the first window is complete. segments: readings of the
     first primary metric by segment. weeks: the same metric's first and newest complete week.
     others: readings of every metric, for an A/A. window: what the readings are of, in words.
-    problem: why the experiment cannot be analysed.
+    problem: why the experiment cannot be analysed. errors: how many there are. minimum_units:
+    nothing is shown because a branch has fewer; 0: that is not so.
     """
 
     as_of: date
@@ -82,6 +85,8 @@ class Facts:
     others: Sequence[Reading] = ()
     window: str = ""
     problem: str = ""
+    errors: int = 0
+    minimum_units: int = 0
 
     @property
     def has_results(self) -> bool:
@@ -174,7 +179,7 @@ class _Waiting(_Rule):
     def looked(self, facts: Facts) -> list[tuple[State, str]]:
         if facts.has_results:
             return []
-        return [(State.UNCHECKED, "No effect has been estimated yet.")]
+        return [(State.UNCHECKED, "Nothing is estimated yet.")]
 
     def says(self, facts: Facts) -> Said:
         if facts.problem:
@@ -182,6 +187,10 @@ class _Waiting(_Rule):
             return Kind.WAITING, "Not analysed.", said if said.endswith(".") else f"{said}."
         if facts.has_results:
             return None
+        ended = "Nothing can be said." if facts.has_ended else "Too early to say anything."
+        return Kind.WAITING, ended, self._until_when(facts) or self._why(facts)
+
+    def _until_when(self, facts: Facts) -> str:
         parts = []
         if facts.start is not None and facts.as_of < facts.start:
             parts.append(f"It starts on {words.day(facts.start)}.")
@@ -189,9 +198,16 @@ class _Waiting(_Rule):
             parts.append(f"Enrollment is open until {words.day(facts.last_enrollment)}.")
         if facts.first_result is not None and facts.first_result > facts.as_of:
             parts.append(f"The first result comes after {words.day(facts.first_result)}.")
-        elif not parts:
-            parts.append("There is no estimate; the errors below say why.")
-        return Kind.WAITING, "Too early to say anything.", " ".join(parts)
+        return " ".join(parts)
+
+    def _why(self, facts: Facts) -> str:
+        if facts.minimum_units:
+            return f"A branch has fewer than {facts.minimum_units} units: nothing is shown."
+        if facts.errors:
+            return "There is no estimate; the errors below say why."
+        if facts.others:
+            return "There is no estimate; the metrics below say why, one by one."
+        return "There is no estimate: either no unit is enrolled, or no branch to compare with."
 
 
 class _Crossed(_Rule):
@@ -290,7 +306,8 @@ class _Fades(_Rule):
             return False
         error = math.hypot(_error(first), _error(last))
         apart = abs(first.point - last.point) / error if error else 0.0
-        return abs(last.point) < abs(first.point) / 2 and _two_sided(apart) < _ALPHA
+        left = math.copysign(last.point, last.point * math.copysign(1.0, first.point))
+        return left < abs(first.point) / 2 and _two_sided(apart) < _ALPHA
 
     def looked(self, facts: Facts) -> list[tuple[State, str]]:
         if facts.weeks is None:
@@ -331,21 +348,26 @@ class _Decided(_Rule):
 
     def says(self, facts: Facts) -> Said:
         known = [r for r in facts.primary if r.change is not None]
-        sentence = " ".join(_sentence(r, facts) for r in known[:3])
+        sentence = " ".join(_sentence(r, facts) for r in known[:_MOST_SAID])
         if not facts.has_ended:
             so_far = f"So far, {facts.window}: " if facts.window and sentence else ""
-            said = f"{so_far}{sentence} {_guarded(facts)}".strip()
+            said = f"{so_far}{sentence or self._undecided(facts)} {_guarded(facts)}".strip()
             return Kind.KEEP_GOING, _keep_going(facts), said
         if not known:
-            said = "No primary metric is declared, so nothing decides; every metric is below."
-            return Kind.NO_PRIMARY, "Read it yourself.", said
-        if any(r.tone is Tone.BAD for r in known):
-            return Kind.WORSE, "Do not ship.", f"{sentence} {_guarded(facts)}".strip()
-        if any(r.tone is Tone.GOOD for r in known):
-            better = dict.fromkeys(r.branch for r in known if r.tone is Tone.GOOD)
-            headline = f"Ship {words.listed(list(better))}."
+            return Kind.NO_PRIMARY, "Read it yourself.", self._undecided(facts)
+        worse = {r.branch for r in known if r.tone is Tone.BAD}
+        better = dict.fromkeys(r.branch for r in known if r.tone is Tone.GOOD)
+        if to_ship := [branch for branch in better if branch not in worse]:
+            headline = f"Ship {words.listed(to_ship)}."
             return Kind.SHIP, headline, f"{sentence} {_guarded(facts)}".strip()
+        if worse:
+            return Kind.WORSE, "Do not ship.", f"{sentence} {_guarded(facts)}".strip()
         return Kind.INCONCLUSIVE, "Inconclusive.", f"{sentence} {_what_it_takes(known)}"
+
+    def _undecided(self, facts: Facts) -> str:
+        if facts.primary:
+            return "No primary metric has a number, so nothing decides; the rows below say why."
+        return "No primary metric is declared, so nothing decides; every metric is below."
 
 
 _broken, _waiting, _crossed = _Broken(), _Waiting(), _Crossed()
@@ -376,7 +398,9 @@ def _what_it_takes(readings: Sequence[Reading]) -> str:
     widest = max((r.change.upper - r.change.lower) / 2 for r in readings if r.change is not None)
     if widest <= _PRECISE:
         return f"Whatever it is, it is smaller than {words.percent(_PRECISE, 0, '')}."
-    factor = (widest / _PRECISE) ** 2
+    factor = min(widest / _PRECISE, _MOST_TIMES) ** 2
+    if factor > _MOST_TIMES:
+        return f"To settle it takes more than {words.count(_MOST_TIMES)} times the units."
     settle = f"±{words.percent(_PRECISE, 0, '')}"
     return f"To settle {settle} takes about {factor:.1f} times the units."
 
@@ -426,4 +450,13 @@ def _two_sided(z: float) -> float:
 
 def _at_least(count: int, of: int, share: float) -> float:
     """The chance of so many or more, were they independent."""
-    return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
+    if not count:
+        return 1.0
+    log = math.log(share), math.log1p(-share)
+    return sum(
+        math.exp(
+            math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1)
+            + k * log[0] + (of - k) * log[1]
+        )
+        for k in range(count, of + 1)
+    )  # fmt: skip

@@ -10,19 +10,26 @@ from sonde.pages.interval import Interval
 MINUS = "\N{MINUS SIGN}"
 NBSP = "\N{NO-BREAK SPACE}"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LARGEST = 1000.0  # a relative change beyond it says that something is wrong, not how much
+_PLAIN = (1e-6, 1e15)  # numbers within are written out
 _TINY = 0.0005  # a limit nearer to zero than this needs a second decimal not to read as zero
 
 
 def percent(fraction: float, digits: int = 1, sign: str = "+") -> str:
-    r"""With a true minus, and a space that does not break.
+    r"""With a true minus, and a space that does not break; beyond 100 000 %, only that.
 
     >>> percent(0.037), percent(-0.0041), percent(0.5, 0, ""), percent(0.00001)
     ('+3.7\xa0%', '−0.4\xa0%', '50\xa0%', '0.0\xa0%')
+    >>> percent(12.5, 0), percent(-1e300)
+    ('+1\xa0250\xa0%', 'under −100\xa0000\xa0%')
     """
-    text = f"{abs(fraction) * 100:.{digits}f}"
-    if float(text) == 0:
+    if abs(fraction) > _LARGEST:
+        beyond = f"under {MINUS}" if fraction < 0 else f"over {sign}"
+        return f"{beyond}{count(100 * _LARGEST)}{NBSP}%"
+    text = f"{abs(fraction) * 100:,.{digits}f}"
+    if not text.strip("0."):
         return f"{text}{NBSP}%"
-    return f"{MINUS if fraction < 0 else sign}{text}{NBSP}%"
+    return f"{MINUS if fraction < 0 else sign}{text.replace(',', NBSP)}{NBSP}%"
 
 
 def _digits(change: Interval) -> int:
@@ -69,11 +76,13 @@ def count(number: float) -> str:
 def number(value: float, digits: int = 3) -> str:
     r"""A value with as many significant digits as it takes to tell it from its neighbours.
 
-    >>> number(0.11834), number(2914.2), number(1.8449), number(0)
-    ('0.118', '2\xa0914', '1.84', '0')
+    >>> number(0.11834), number(2914.2), number(1.8449), number(0), number(3e-9)
+    ('0.118', '2\xa0914', '1.84', '0', '3.00e−09')
     """
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "none"
+    if not _PLAIN[0] <= abs(value) < _PLAIN[1]:
+        return f"{value:.{digits - 1}e}".replace("-", MINUS)
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(decimals, 8)}f}".replace(",", NBSP).replace("-", MINUS)
 

@@ -76,7 +76,7 @@ def implausible_checks(experiment: Experiment, rows: Sequence[Row]) -> Iterator[
             EVERYONE,
             State.UNCHECKED,
             "not yet",
-            "No effect is stored yet; checked with the first one.",
+            "Nothing is compared yet; checked with the first estimate.",
         )
         return
     if not found:
