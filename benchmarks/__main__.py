@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Each in a process of its own: peak memory is a process's.
-PARTS = ("configuration", "demonstration", "scorecard")
+PARTS = ("configuration", "scorecard", "demonstration", "publication", "serving")
 
 
 def main() -> None:

@@ -64,6 +64,15 @@ class Lake:
         """Where the table's files stand."""
         return self.root / table.path
 
+    def version(self, table: Table) -> int:
+        """The number of the table's newest commit, without reading it; -1 when there is none."""
+        try:
+            names = [each.name for each in (self.folder(table) / "_delta_log").iterdir()]
+        except FileNotFoundError:
+            return -1
+        numbers = (name.partition(".")[0] for name in names)
+        return max((int(number) for number in numbers if number.isdecimal()), default=-1)
+
     def receipts(self, table: Table) -> dict[tuple[str, ...], Receipt]:
         """What exists, by key; empty when the table does not exist yet."""
         delta = self._delta(table)

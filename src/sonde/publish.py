@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from sonde.datasets import truth as planted
@@ -186,7 +187,7 @@ def _made(
     checks, health = checked(experiment, subject.as_of, lake, sources, known, errors)
     material = _material(subject, lake, receipts, checks, errors)
     about = About(version("sonde"), subject.minimum_units, stylesheet())
-    files_ = list(experiment_files(material, about))
+    files_ = list(experiment_files(material, about, _csv))
     site = _stage(files_, SITE.partition(*_key(subject)), made_from, lake)
     other = Audience.PUBLIC if experiment.is_private else Audience.PRIVATE
     moved = SITE.partition(other.value, subject.owner)  # what is private now must not stay public
@@ -229,34 +230,41 @@ def record_run(
 
 
 def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
-    """Make what is shared by all experiments, for both audiences; whether anything was new."""
+    """Make what is shared by all experiments, for each audience; whether anything was new.
+
+    While no experiment is private, all see the same, and it is made once.
+    """
     site = lake.receipts(SITE)
-    runs = lake.receipts(RUNS)
-    filled = []
+    own = {key: receipt for key, receipt in sorted(site.items()) if key[1] != SHARED}
+    runs = sorted(receipt.fingerprint for receipt in lake.receipts(RUNS).values())
+    filled, gone = [], []
     for audience in Audience:
+        partition = SITE.partition(audience.value, SHARED)
         seen = [
             receipt
-            for (of, owner), receipt in sorted(site.items())
-            if owner != SHARED and (audience is Audience.PRIVATE or of == audience.value)
+            for (of, _), receipt in own.items()
+            if audience is Audience.PRIVATE or of == audience.value
         ]
-        made_from = fingerprint(
-            _drawn_by(),
-            minimum_units,
-            [receipt.fingerprint for receipt in seen],
-            sorted(receipt.fingerprint for receipt in runs.values()),
-        )
-        had = site.get((audience.value, SHARED))
-        if had is not None and had.fingerprint == made_from:
+        if audience is Audience.PRIVATE and all(of == Audience.PUBLIC.value for of, _ in own):
+            gone += [partition] if partition.key in site else []
             continue
-        cards = [_card(lake, receipt) for receipt in seen]
-        slugs = {each["slug"] for each in cards}
-        steps = [row for row in _runs(lake) if row["experiment"] in slugs]
-        made = list(shared_files(cards, steps, About(version("sonde"), minimum_units)))
-        made += list(_assets()) if audience is Audience.PUBLIC else []
-        filled.append(_stage(made, SITE.partition(audience.value, SHARED), made_from, lake))
-    if filled:
-        lake.commit(SITE, filled)
-    return bool(filled)
+        drawn_from = [receipt.fingerprint for receipt in seen]
+        made_from = fingerprint(_drawn_by(), minimum_units, drawn_from, runs)
+        had = site.get(partition.key)
+        if had is None or had.fingerprint != made_from:
+            made = list(_shared(lake, seen, minimum_units))
+            made += list(_assets()) if audience is Audience.PUBLIC else []
+            filled.append(_stage(made, partition, made_from, lake))
+    if filled or gone:
+        lake.commit(SITE, filled, gone)
+    return bool(filled or gone)
+
+
+def _shared(lake: Lake, seen: Sequence[Receipt], minimum_units: int) -> Iterator[Made]:
+    cards = [_card(lake, receipt) for receipt in seen]
+    slugs = {each["slug"] for each in cards}
+    steps = [row for row in _runs(lake) if row["experiment"] in slugs]
+    yield from shared_files(cards, steps, About(version("sonde"), minimum_units))
 
 
 def read_material(subject: Subject, lake: Lake) -> Material:
@@ -324,7 +332,9 @@ def _fingerprint(subject: Subject, receipts: Receipts) -> str:
     tables = (statistics_table, errors_table)  # the checks are made of these and enrollments
     return fingerprint(
         _drawn_by(),
-        hashlib.sha256(repr((experiment, subject.roles, subject.settings)).encode()).hexdigest(),
+        hashlib.sha256(
+            msgspec.json.encode((experiment, subject.roles, subject.settings), order="sorted")
+        ).hexdigest(),
         [subject.problem, subject.minimum_units, subject.truth != ""],
         None if ended else subject.as_of,
         [
@@ -332,7 +342,7 @@ def _fingerprint(subject: Subject, receipts: Receipts) -> str:
             for table in tables
             for r in receipts.of(table(experiment), slug)
         ],
-        [r.fingerprint for r in receipts.of(enrollments_table(experiment), "")],
+        receipts.lake.version(enrollments_table(experiment)),  # a table of its own: not read
     )
 
 
@@ -419,6 +429,14 @@ def _remembered(material: Material, lake: Lake) -> Filled:
     }
     partition = HISTORY.partition(slug, material.as_of.isoformat())
     return lake.write(partition, pa.Table.from_pylist([row], HISTORY_COLUMNS), fingerprint(row))
+
+
+def _csv(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> bytes:
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    out = pa.BufferOutputStream()
+    pa_csv.write_csv(pa.table(dict(zip(names, map(pa.array, columns), strict=True))), out)
+    written: bytes = out.getvalue().to_pybytes()
+    return written
 
 
 def _stage(made: Sequence[Made], partition: Partition, made_from: str, lake: Lake) -> Filled:

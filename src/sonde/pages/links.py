@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 
 from sonde.pages.results import Cell
 from sonde.table import folder_name
@@ -54,6 +55,7 @@ def quoted(path: str) -> str:
     return path.replace("%", "%25")
 
 
+@lru_cache(maxsize=65_536)
 def relative(path: str, page: str) -> str:
     """A link from one page to another.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sonde.metric import Metric
@@ -26,8 +27,14 @@ class MetricEffect:
     value: str
 
 
+_MOST = 50  # effects on a page: the newest; all are in the API
+
+
 class MetricPage:
-    """One metric across experiments. definition: as JSON holds it; see `definition`."""
+    """One metric across experiments. definition: as JSON holds it; see `definition`.
+
+    cards: the newest first.
+    """
 
     def __init__(
         self, name: str, definition: Mapping[str, Any] | None, cards: Sequence[Card]
@@ -40,6 +47,8 @@ class MetricPage:
             for effect in card["effects"]
             if effect["metric"] == name
         ]
+        self.left_out = max(len(self._found) - _MOST, 0)
+        self._found = self._found[:_MOST]
         self._axis = Axis.fitting([_interval(effect) for _, effect in self._found], [])
 
     @property
@@ -59,7 +68,7 @@ class MetricPage:
         """The axis of the effects."""
         return axis_row(self._axis, KEY_WIDTH)
 
-    @property
+    @cached_property
     def effects(self) -> list[MetricEffect]:
         """One row per experiment and branch, as the portfolio orders them."""
         page = links.metric(self.name)

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sonde.pages import links
+from sonde.pages.marks import mark
 
 SECTIONS = (
     ("Experiments", "index.html"),
@@ -42,7 +43,7 @@ class Frame:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("sonde.pages"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -50,6 +51,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.globals["mark"] = mark
+    return environment
 
 
 def render(template: str, frame: Frame, **about: Any) -> str:

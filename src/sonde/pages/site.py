@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -21,6 +20,9 @@ from sonde.pages.report import html
 from sonde.pages.results import COLUMNS
 
 HTML, JSON, CSV = "text/html; charset=utf-8", "application/json", "text/csv; charset=utf-8"
+
+
+AsCsv: TypeAlias = Callable[[Sequence[str], Sequence[tuple[Any, ...]]], bytes]
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ class About:
         return Frame(path, title, section, when, self.version, self.minimum_units)
 
 
-def experiment_files(material: Material, about: About) -> Iterator[Made]:
-    """All files of one experiment. The first is its card, from which shared pages are made."""
+def experiment_files(material: Material, about: About, as_csv: AsCsv) -> Iterator[Made]:
+    """All files of one experiment. The first is its card, from which shared pages are made.
+
+    as_csv: column names and rows to a CSV file.
+    """
     slug = material.experiment.slug
     short = card(material)
     short["definitions"] = {
@@ -62,7 +67,7 @@ def experiment_files(material: Material, about: About) -> Iterator[Made]:
         yield Made(path, HTML, render("experiment.html", frame, it=page).encode())
     yield Made(links.report(slug), HTML, html(material, about.css).encode())
     rows = list(_rows(material))
-    yield Made(links.table(slug), CSV, _csv(rows))
+    yield Made(links.table(slug), CSV, as_csv(COLUMNS, rows))
     listed = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     yield _json(links.api(slug, "statistics"), {"slug": slug, "statistics": listed})
     yield _json(links.api(slug, "errors"), {"slug": slug, "errors": _errors(material)})
@@ -81,7 +86,7 @@ def shared_files(
     yield Made("index.html", HTML, render("portfolio.html", frame, it=portfolio).encode())
     listed = [{k: v for k, v in each.items() if k not in _LONG} for each in portfolio.cards]
     yield _json("api/experiments.json", {"experiments": listed})
-    yield from _metric_files(cards, when, about)
+    yield from _metric_files(portfolio.cards, when, about)
     yield _runs_file(runs, when, about)
 
 
@@ -162,25 +167,6 @@ def _values(found: Any) -> tuple[Any, ...]:
     return (found.point, found.lower, found.upper, found.reason, found.detail, found.query_id)
 
 
-def _csv(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """As RFC 4180 says; a number with all its digits."""
-    lines = [",".join(COLUMNS)]
-    lines += [",".join(map(_cell, row)) for row in rows]
-    return ("\r\n".join(lines) + "\r\n").encode()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return repr(value)
-    text = str(value)
-    if _QUOTED.search(text):
-        return '"' + text.replace('"', '""') + '"'
-    return text
-
-
-_QUOTED = re.compile(r'[",\r\n]')
 _ERROR_KEYS = ("timestamp", "log_level", "message", "exception_type", "metric", "statistic",
                "segment", "analysis_basis", "analysis_period", "window_index", "data_source",
                "sql")  # fmt: skip
