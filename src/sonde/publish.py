@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -34,6 +35,7 @@ from sonde.pages.card import effect_in_words, key_effect
 from sonde.pages.material import InForce, Material, Past, Truth
 from sonde.pages.results import COLUMNS, Cell, Results, Window
 from sonde.pages.site import About, Made, experiment_files, shared_files
+from sonde.pages.suppress import Kinds
 from sonde.plan.steps import (
     enrollments_table,
     errors_table,
@@ -54,7 +56,7 @@ from sonde.window import Window as Days
 
 SHARED = "all"
 _OWNER = "experiment "
-_FAST, _SMALL = 1, 6  # levels of gzip: for tables, for pages
+_FAST, _SMALL = 1, 5  # levels of gzip: for tables, for pages
 HISTORY = Table("sonde/history", ("experiment", "as_of"))
 HISTORY_COLUMNS = pa.schema(
     [("headline", pa.string()), ("effect", pa.string()), ("units", pa.int64())]
@@ -288,7 +290,7 @@ def _material(
         experiment=experiment,
         roles=subject.roles,
         results=Results.of(found.rows, found.partial),
-        checks=checks,
+        made_checks=checks,
         as_of=subject.as_of,
         errors=errors,
         queries=_queries(experiment, lake, receipts),
@@ -298,8 +300,40 @@ def _material(
         history=_history(experiment, subject.as_of, lake, receipts),
         truth=_planted(subject) if subject.truth else _unknown,
         minimum_units=subject.minimum_units,
+        kinds=_kinds(experiment, lake, receipts),
         problem=subject.problem,
     )
+
+
+def _kinds(experiment: Experiment, lake: Lake, receipts: Receipts) -> Callable[[str], Kinds | None]:
+    """The combinations of segments that enrolled, or exposed, units are in; read when asked for."""
+    enrolled = next(iter(receipts.of(enrollments_table(experiment), "")), None)
+    names = [segment.name for segment in experiment.segments]
+
+    @cache
+    def kinds(basis: str) -> Kinds | None:
+        if enrolled is None:
+            return None
+        file = pq.ParquetFile(lake.file(enrolled))
+        wanted = ["branch", "exposure_date", "in_several_branches", *names]
+        if not set(wanted) <= set(file.schema_arrow.names):
+            return None
+        rows = file.read(wanted, use_threads=False)
+        rows = rows.filter(~pc.field("in_several_branches"))
+        if basis == AnalysisBasis.EXPOSURES.value:
+            rows = rows.filter(pc.field("exposure_date").is_valid())
+        found: dict[str, set[frozenset[str]]] = {}
+        for branch, *within in _distinct(rows, ["branch", *names]):
+            inside = frozenset(n for n, flag in zip(names, within, strict=True) if flag)
+            found.setdefault(branch, set()).add(inside)
+        return found
+
+    return kinds
+
+
+def _distinct(rows: pa.Table, names: list[str]) -> Iterator[tuple[Any, ...]]:
+    kinds = rows.group_by(names, use_threads=False).aggregate([])
+    return zip(*(kinds[name].to_pylist() for name in names), strict=True)
 
 
 def _unknown(*_: object) -> None:

@@ -443,8 +443,9 @@ class HealthSection:
         stages = _stages(self._material)
         if not stages:
             return None
-        rows = [(stage["name"], [words.count(n) for n in stage["counts"]]) for stage in stages]
-        return {"branches": _funnel(self._material)["branches"], "rows": rows}
+        branches = _funnel(self._material)["branches"]
+        rows = [(stage["name"], _told(stage["counts"], branches)) for stage in stages]
+        return {"branches": branches, "rows": rows}
 
     @property
     def checks(self) -> list[ShownCheck]:
@@ -514,6 +515,10 @@ def life(material: Material) -> str:
     return "Enrolling" if last is not None and as_of < last else "Live"
 
 
+def _told(counts: Sequence[int] | None, branches: Sequence[str]) -> list[str]:
+    return ["hidden"] * len(branches) if counts is None else [words.count(n) for n in counts]
+
+
 def _funnel(material: Material) -> Mapping[str, Any]:
     return next((c.detail for c in material.checks if c.detail.get("steps")), {})
 
@@ -525,7 +530,7 @@ def _stages(material: Material) -> list[Mapping[str, Any]]:
 
 def _progress(material: Material, cell: Cell) -> Iterator[Progress]:
     experiment = material.experiment
-    totals = {stage["name"]: sum(stage["counts"]) for stage in _stages(material)}
+    totals = {each["name"]: sum(each["counts"]) for each in _stages(material) if each["counts"]}
     enrolled = totals.pop("enrolled", None)
     last = experiment.last_enrollment_date
     if enrolled is not None:

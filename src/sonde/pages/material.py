@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sonde.experiment import Experiment
 from sonde.health import Check
 from sonde.metric import Metric
 from sonde.pages import words
+from sonde.pages.checks import Limits, shown_checks
 from sonde.pages.results import EVERYONE, Cell, Results, Window
-from sonde.pages.suppress import hidden_segments
+from sonde.pages.suppress import Kinds, hidden_segments
 from sonde.pages.verdict import Facts, Reading, Verdict, verdict
 from sonde.roles import Role, Roles
 
@@ -46,13 +47,14 @@ class Material:
     """What is known of an experiment as of a day. errors: rows of the errors table, by time.
 
     queries: SQL by id; made_by: what each made, in words. as_of: the last day of data that was
-    asked for. problem: why it cannot be analysed, if so.
+    asked for. problem: why it cannot be analysed, if so. made_checks: all numbers in them.
+    kinds: how segments lie within each other, by basis; None where that is not known.
     """
 
     experiment: Experiment
     roles: Roles
     results: Results
-    checks: tuple[Check, ...]
+    made_checks: tuple[Check, ...]
     as_of: date
     errors: Sequence[Mapping[str, Any]] = ()
     queries: Mapping[str, str] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Material:
     history: Sequence[Past] = ()
     truth: Truth = lambda _metric, _cell, _branch: None
     minimum_units: int = 20
+    kinds: Callable[[str], Kinds | None] = lambda _basis: None
     problem: str = ""
 
     @property
@@ -137,6 +140,7 @@ class Material:
                     for segment in self.results.segments
                 },
                 self.minimum_units,
+                partial(self.kinds, basis),
             )
             for basis, window in pairs
         }
@@ -150,6 +154,28 @@ class Material:
         """The results without the cells that are hidden: what may leave the house."""
         cells = {*self.results.cells, *self.results.curves}
         return self.results.without(cell for cell in cells if self.is_hidden(cell))
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks without numbers of few units: what may leave the house."""
+        limits = Limits(
+            self.minimum_units,
+            lambda: self.kinds("enrollments"),
+            lambda period, number: self.is_hidden(
+                Cell("enrollments", Window(period, number), EVERYONE)
+            ),
+            lambda metric, branch, point: (metric, branch, point) in self._points,
+        )
+        return shown_checks(self.made_checks, limits)
+
+    @cached_property
+    def _points(self) -> set[tuple[str, str, float | None]]:
+        return {
+            (metric, branch, found.point)
+            for cell, keys in self.shown.cells.items()
+            if cell.segment == EVERYONE
+            for (metric, _, branch, _, _), found in keys.items()
+        }
 
     def reading(self, metric: str, branch: str, cell: Cell | None = None) -> Reading:
         """A metric as the verdict sees it."""
@@ -196,6 +222,8 @@ class Material:
             segments=self._segments(),
             weeks=self._weeks(),
             problem=self.problem,
+            errors=len(self.errors),
+            minimum_units=self.minimum_units if self.is_hidden(self.cell) else 0,
             window=words.window(*self.window).lower(),
             others=[self.reading(m, b) for m in self.shown.metrics(self.cell) for b in each],
         )
