@@ -37,6 +37,7 @@ from sonde.pages.results import COLUMNS, Cell, Results, Window
 from sonde.pages.site import About, Made, experiment_files, shared_files
 from sonde.pages.suppress import Kinds
 from sonde.plan.steps import (
+    dataset,
     enrollments_table,
     errors_table,
     fingerprint,
@@ -48,7 +49,7 @@ from sonde.roles import Roles
 from sonde.run.execute import Done, Report, Setting, Skipped
 from sonde.run.health import checked, stored
 from sonde.run.outcome import Problem
-from sonde.site import SITE, SITE_COLUMNS, Audience
+from sonde.site import PRIVATE_SITE, SITE, SITE_COLUMNS, Audience, site_table
 from sonde.table import Partition, Receipt, Table
 from sonde.warehouse.sources import Sources
 from sonde.window import Period
@@ -57,11 +58,9 @@ from sonde.window import Window as Days
 SHARED = "all"
 _OWNER = "experiment "
 _FAST, _SMALL = 1, 5  # levels of gzip: for tables, for pages
-HISTORY = Table("sonde/history", ("experiment", "as_of"))
 HISTORY_COLUMNS = pa.schema(
     [("headline", pa.string()), ("effect", pa.string()), ("units", pa.int64())]
 )
-RUNS = Table("sonde/runs", ("run",))
 RUNS_COLUMNS = pa.schema(
     [
         ("at", pa.timestamp("us", "UTC")),
@@ -73,6 +72,19 @@ RUNS_COLUMNS = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+
+
+_RUNS = "sonde_runs"  # a source may have a table called runs
+
+
+def history_table(experiment: Experiment) -> Table:
+    """What each publication of an experiment said."""
+    return Table(f"{dataset(experiment)}/history", ("experiment", "as_of"))
+
+
+def runs_table(folder: str) -> Table:
+    """What the steps of each run cost, for the experiments of a dataset."""
+    return Table(f"{folder}/{_RUNS}", ("run",))
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,7 @@ class Receipts:
 
     lake: Lake
     _known: dict[str, dict[str, list[Receipt]]] = field(default_factory=dict)
+    _site: dict[tuple[str, ...], Receipt] | None = None
 
     def of(self, table: Table, slug: str) -> list[Receipt]:
         """The partitions of an experiment, in order of their keys."""
@@ -117,6 +130,13 @@ class Receipts:
                 found.setdefault(key[0] if key else "", []).append(receipt)
             self._known[table.path] = found
         return self._known[table.path].get(slug, [])
+
+    def site(self) -> dict[tuple[str, ...], Receipt]:
+        """What is published, by audience and owner."""
+        if self._site is None:
+            tables = (site_table(audience) for audience in Audience)
+            self._site = {k: r for table in tables for k, r in self.lake.receipts(table).items()}
+        return self._site
 
 
 @dataclass(frozen=True)
@@ -163,12 +183,14 @@ class _Staged:
         self._gone += gone
 
     def commit(self) -> None:
-        """The pages last: they show what the other tables hold."""
+        """The pages last: they show what the other tables hold. What must go, goes before."""
+        for partition in self._gone:
+            if self._lake.version(partition.table) >= 0:
+                self._lake.commit(partition.table, [], [partition])
         tables = {each.partition.table.path: each.partition.table for each in self._filled}
-        for table in sorted(tables.values(), key=lambda table: table == SITE):
+        for table in sorted(tables.values(), key=lambda table: table in {SITE, PRIVATE_SITE}):
             filled = [each for each in self._filled if each.partition.table == table]
-            gone = [each for each in self._gone if each.table == table]
-            self._lake.commit(table, filled, gone)
+            self._lake.commit(table, filled)
 
 
 def _made(
@@ -190,16 +212,17 @@ def _made(
     material = _material(subject, lake, receipts, checks, errors)
     about = About(version("sonde"), subject.minimum_units, stylesheet())
     files_ = list(experiment_files(material, about, _csv))
-    site = _stage(files_, SITE.partition(*_key(subject)), made_from, lake)
+    site = _stage(files_, _partition(subject.audience, subject.owner), made_from, lake)
     other = Audience.PUBLIC if experiment.is_private else Audience.PRIVATE
-    moved = SITE.partition(other.value, subject.owner)  # what is private now must not stay public
+    moved = _partition(other, subject.owner)  # what is private now must not stay public
     kept = [each for each in (health, site, _remembered(material, lake)) if each is not None]
-    return kept, [moved]
+    return kept, [moved] if moved.key in receipts.site() else []
 
 
 def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
     """The experiments whose pages no longer show what is stored."""
-    receipts, site = Receipts(lake), lake.receipts(SITE)
+    receipts = Receipts(lake)
+    site = receipts.site()
     return [
         subject
         for subject in subjects
@@ -211,24 +234,61 @@ def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
 def record_run(
     reports: Sequence[Report], as_of: date, lake: Lake, at: datetime | None = None
 ) -> None:
-    """Keep what the steps of a run cost."""
+    """Keep what the steps of a run cost. Rows of units are not counted: they may be few."""
     now = at or datetime.now(UTC)
     run = now.strftime("%Y%m%dT%H%M%S.%fZ")
-    rows = [
-        {
+    by_folder: dict[str, list[dict[str, Any]]] = {}
+    for each in reports:
+        row = {
             "at": now,
             "as_of": as_of.isoformat(),
             "experiment": each.step.slug,
             "step": str(each.step),
             "state": type(each).__name__.lower(),
-            "rows": each.rows if isinstance(each, Done) else 0,
+            "rows": _rows_of_results(each),
             "seconds": 0.0 if isinstance(each, Skipped) else each.seconds,
         }
-        for each in reports
-    ]
-    if rows:
-        made = lake.write(RUNS.partition(run), pa.Table.from_pylist(rows, RUNS_COLUMNS), run)
-        lake.commit(RUNS, [made])
+        by_folder.setdefault(dataset(each.step.action.experiment), []).append(row)
+    for folder, rows in by_folder.items():
+        table = runs_table(folder)
+        made = lake.write(table.partition(run), pa.Table.from_pylist(rows, RUNS_COLUMNS), run)
+        lake.commit(table, [made])
+
+
+def _rows_of_results(report: Report) -> int:
+    is_made = isinstance(report, Done) and isinstance(report.step.action, Estimate)
+    return report.rows if isinstance(report, Done) and is_made else 0
+
+
+def shown_to_all(lake: Lake) -> set[str]:
+    """The slugs of the experiments with pages for everybody."""
+    return {
+        owner.removeprefix(_OWNER)
+        for of, owner in lake.receipts(SITE)
+        if of == Audience.PUBLIC.value and owner != SHARED
+    }
+
+
+def withdraw(private: Collection[str], lake: Lake, minimum_units: int = 20) -> None:
+    """Take the pages of experiments that are private now from those who may no longer see them.
+
+    In one commit with the lists that name them, and before anything new is made: what fails later
+    cannot keep them open. Whoever has the right keeps the old pages until there are new ones.
+    """
+    site = lake.receipts(SITE)
+    owners = {f"{_OWNER}{slug}" for slug in private}
+    gone = [r for (of, owner), r in site.items() if of == Audience.PUBLIC and owner in owners]
+    if not gone:
+        return
+    left = {key: r for key, r in sorted(site.items()) if key[1] not in {SHARED, *owners}}
+    public = [receipt for (of, _), receipt in left.items() if of == Audience.PUBLIC]
+    filled = [_shared(lake, Audience.PUBLIC, public, minimum_units)]
+    for receipt in gone:
+        partition = SITE.partition(Audience.PRIVATE, receipt.partition.key[1])
+        if partition.key not in site:
+            pages = pq.ParquetFile(lake.file(receipt)).read()
+            filled.append(lake.write(partition, pages, receipt.fingerprint))
+    lake.commit(SITE, filled, [receipt.partition for receipt in gone])
 
 
 def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
@@ -236,12 +296,13 @@ def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
 
     While no experiment is private, all see the same, and it is made once.
     """
-    site = lake.receipts(SITE)
+    site = Receipts(lake).site()
     own = {key: receipt for key, receipt in sorted(site.items()) if key[1] != SHARED}
-    runs = sorted(receipt.fingerprint for receipt in lake.receipts(RUNS).values())
-    filled, gone = [], []
+    runs = sorted(f"{table.path}@{lake.version(table)}" for table in _runs_tables(lake))
+    filled: list[Filled] = []
+    gone: list[Partition] = []
     for audience in Audience:
-        partition = SITE.partition(audience.value, SHARED)
+        partition = _partition(audience, SHARED)
         seen = [
             receipt
             for (of, _), receipt in own.items()
@@ -254,11 +315,13 @@ def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
         made_from = fingerprint(_drawn_by(), minimum_units, drawn_from, runs)
         had = site.get(partition.key)
         if had is None or had.fingerprint != made_from:
-            made = list(_shared(lake, seen, minimum_units))
-            made += list(_assets()) if audience is Audience.PUBLIC else []
-            filled.append(_stage(made, partition, made_from, lake))
-    if filled or gone:
-        lake.commit(SITE, filled, gone)
+            pages = list(_shared(lake, seen, minimum_units))
+            pages += list(_assets()) if audience is Audience.PUBLIC else []
+            filled.append(_stage(pages, partition, made_from, lake))
+    for made in filled:
+        lake.commit(made.partition.table, [made])
+    for partition in gone:
+        lake.commit(partition.table, [], [partition])
     return bool(filled or gone)
 
 
@@ -359,6 +422,10 @@ def _key(subject: Subject) -> tuple[str, str]:
     return (subject.audience.value, subject.owner)
 
 
+def _partition(audience: Audience, owner: str) -> Partition:
+    return site_table(audience).partition(audience.value, owner)
+
+
 def _fingerprint(subject: Subject, receipts: Receipts) -> str:
     """Of all that the pages show. An experiment that has ended does not age."""
     experiment, slug = subject.experiment, subject.experiment.slug
@@ -445,7 +512,7 @@ def _history(
     experiment: Experiment, as_of: date, lake: Lake, receipts: Receipts
 ) -> tuple[Past, ...]:
     found = []
-    for receipt in receipts.of(HISTORY, experiment.slug):
+    for receipt in receipts.of(history_table(experiment), experiment.slug):
         day = date.fromisoformat(receipt.partition.key[1])
         if day < as_of:
             (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()
@@ -461,7 +528,7 @@ def _remembered(material: Material, lake: Lake) -> Filled:
         "effect": effect_in_words(key_effect(material)),
         "units": sum(material.shown.units(material.cell).values()),
     }
-    partition = HISTORY.partition(slug, material.as_of.isoformat())
+    partition = history_table(material.experiment).partition(slug, material.as_of.isoformat())
     return lake.write(partition, pa.Table.from_pylist([row], HISTORY_COLUMNS), fingerprint(row))
 
 
@@ -499,8 +566,13 @@ def _card(lake: Lake, receipt: Receipt) -> Mapping[str, Any]:
 
 
 def _runs(lake: Lake) -> list[dict[str, Any]]:
-    table = lake.read(RUNS)
-    return [] if table.num_rows == 0 else table.to_pylist()
+    return [row for table in _runs_tables(lake) for row in lake.read(table).to_pylist()]
+
+
+def _runs_tables(lake: Lake) -> list[Table]:
+    """Those of every dataset."""
+    logs = sorted(lake.root.glob(f"*/{_RUNS}/_delta_log"))
+    return [runs_table(log.parent.parent.name) for log in logs]
 
 
 @cache

@@ -42,6 +42,8 @@ class SiteFile:
 # One partition per owner and audience. owner: `experiment <slug>`, or `all` for what is made of
 # every experiment: the portfolio, metrics, runs, assets, the API's lists.
 SITE = Table("sonde/site", ("audience", "owner"))
+# What only some may see stands in a folder of its own, so that the lake's rights can be set by it.
+PRIVATE_SITE = Table("sonde_private/site", ("audience", "owner"))
 SITE_COLUMNS = pa.schema(
     [
         ("path", pa.string()),
@@ -86,7 +88,7 @@ class Site:
         self._contents = _Contents()
         self._bodies = _Bodies(memory)
         self._refreshing = threading.Lock()
-        self._changed: int | None = None
+        self._changed: tuple[int | None, ...] = (None,)
 
     def refresh(self) -> None:
         """Look for new publications; only partitions that changed are read.
@@ -94,10 +96,16 @@ class Site:
         Raises BackendError when the lake cannot be read; what was known stays.
         """
         with self._refreshing:
-            changed = _changed(self._lake.folder(SITE) / "_delta_log")
-            if changed is not None and changed == self._changed:
+            tables = (SITE, PRIVATE_SITE)
+            logs = [self._lake.folder(table) / "_delta_log" for table in tables]
+            changed = tuple(_changed(log) for log in logs if log.is_dir())
+            if None not in changed and changed == self._changed:
                 return
-            receipts = self._lake.receipts(SITE)
+            receipts = {
+                key: receipt
+                for table in tables
+                for key, receipt in self._lake.receipts(table).items()
+            }
             stored = {key: self._lake.file(receipt) for key, receipt in receipts.items()}
             if stored != self._contents.stored:
                 self._contents = self._read(receipts, stored)
@@ -149,6 +157,11 @@ class Site:
             _by_path(read, {Audience.PUBLIC}),
             _by_path(read, {key[0] for key in read} - {Audience.PUBLIC}),
         )
+
+
+def site_table(audience: Audience) -> Table:
+    """Where the files for an audience are published."""
+    return SITE if audience is Audience.PUBLIC else PRIVATE_SITE
 
 
 def _changed(log: Path) -> int | None:

@@ -137,7 +137,8 @@ def test_experiments_that_cannot_be_analysed(
     code, said = sonde(tmp_path, *RUN, "--experiment", browser.SLUG, capsys=capsys)
     assert code == 2
     assert said_of_it in said
-    assert not (tmp_path / "lake" / "sonde").exists()
+    written = {each.name for each in (tmp_path / "lake" / "sonde").iterdir()}
+    assert written == {"health", "history", "site"}  # a page that says so, and no result
 
 
 def test_malformed_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,7 +95,9 @@ def test_a_private_experiment_is_not_exported(
     browser.write_project(tmp_path, private)
     sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
     assert (tmp_path / "lake/secret/statistics").is_dir()
-    assert not (tmp_path / "lake/sonde").exists()
+    assert not (tmp_path / "lake/sonde/statistics").exists()
+    for stored in (tmp_path / "lake/sonde").rglob("*"):  # the pages of everybody
+        assert not stored.is_file() or browser.SLUG.encode() not in stored.read_bytes()
     said = sonde(capsys, "export", tmp_path / "out", "--project", tmp_path, *DATE)
     assert said.startswith("0 files")
     assert not (tmp_path / "out").exists()

@@ -31,7 +31,7 @@ from sonde.run.health import (
     HEALTH_COLUMNS,
     check_health,
     freshness,
-    store,
+    staged,
     stored,
     update_health,
 )
@@ -622,7 +622,9 @@ def test_checks_come_back_as_they_were(tmp_path):
     check = Check(
         Light.SPLIT, "n", "a", State.LOOK, "1 : 2", "é", 0.1, None, "do", {"x": [1, None]}
     )
-    store(project.lake, declared, [check, replace(check, value=None)], "digest")
+    both = [check, replace(check, value=None)]
+    made = staged(project.lake, declared, both, "digest")
+    project.lake.commit(made.partition.table, [made])
     assert stored(project.lake, declared) == (check, replace(check, value=None))
     rows = project.lake.read(health_table(declared))
     assert [field.name for field in HEALTH_COLUMNS] == [

@@ -157,7 +157,7 @@ LESSONS = (
         "broken sample ratio",
         "Nothing changes, but Windows loses enrollments of the treatment from 6 November on.",
         "active_hours",
-        loss=Loss("treatment", WINDOWS, date(2026, 11, 6), 0.2),
+        loss=Loss("treatment", WINDOWS, date(2026, 11, 6), 0.35),
         enrollment_period=9,
     ),
 )

@@ -234,8 +234,7 @@ def checked(
     newest, lagging = _newest(experiment, sources)
     by_partition = {each.partition: each for each in receipts}
     wanted = health_fingerprint(experiment, as_of, receipts, newest)
-    partition = health_table(experiment).partition(experiment.slug)
-    had = by_partition.get(partition)
+    had = by_partition.get(health_table(experiment).partition(experiment.slug))
     if had is not None and had.fingerprint == wanted:
         return tuple(_check(row) for row in pq.read_table(lake.file(had)).to_pylist()), None
     enrolled = by_partition.get(enrollments_table(experiment).partition())
@@ -243,13 +242,18 @@ def checked(
         experiment,
         as_of,
         None if enrolled is None else lake.file(enrolled),
-        read_rows(experiment, as_of, lake, receipts),
+        read_rows(experiment, lake, receipts),
         results.errors(lake, experiment) if errors is None else errors,
         newest,
         lagging,
     )
+    return checks, staged(lake, experiment, checks, wanted)
+
+
+def staged(lake: Lake, experiment: Experiment, checks: Sequence[Check], digest: str) -> Filled:
+    """The checks as a partition, not yet visible. digest: of what they were made from."""
     rows = pa.Table.from_pylist([_plain(check) for check in checks], HEALTH_COLUMNS)
-    return checks, lake.write(partition, rows, wanted)
+    return lake.write(health_table(experiment).partition(experiment.slug), rows, digest)
 
 
 def stored(lake: Lake, experiment: Experiment) -> tuple[Check, ...]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from scipy import stats as scipy_stats
 
 from sonde.experiment import Experiment
 from sonde.lake import Lake
 from sonde.metric import AnalysisBasis
 from sonde.plan.steps import statistics_table
-from sonde.sql.text import quoted
 from sonde.stats.estimate import Comparison
 from sonde.table import Receipt
-from sonde.warehouse.duckdb import Limits, Session
 from sonde.window import Period
 
 Row: TypeAlias = Mapping[str, Any]
@@ -39,7 +40,7 @@ def reference_of(experiment: Experiment) -> str | None:
 
 
 def read_rows(
-    experiment: Experiment, as_of: date, lake: Lake, receipts: Iterable[Receipt]
+    experiment: Experiment, lake: Lake, receipts: Iterable[Receipt]
 ) -> list[dict[str, Any]]:
     """Stored numbers about all units, curves aside, in the windows that checks look at.
 
@@ -54,22 +55,18 @@ def read_rows(
     wanted = {path: keys for path, keys in wanted.items() if _is_looked_at(keys)}
     if not wanted:
         return []
-    files = ", ".join(quoted(path) for path in sorted(wanted))
-    with Session(as_of, Limits(), [lake.folder(table)]) as session:
-        rows = session.rows(
-            f"SELECT filename, {', '.join(_COLUMNS)}\n"
-            f"FROM read_parquet([{files}], filename = true, hive_partitioning = false)\n"
-            f"WHERE segment = {quoted(EVERYONE)} AND parameter IS NULL"
-        )
     found: list[dict[str, Any]] = [
-        {
-            **wanted[path],
-            "window_index": int(wanted[path]["window_index"]),
-            **dict(zip(_COLUMNS, values, strict=True)),
-        }
-        for path, *values in rows
+        {**keys, "window_index": int(keys["window_index"]), **row}
+        for path, keys in wanted.items()
+        for row in _of_everyone(Path(path)).to_pylist()
     ]
     return sorted(found, key=_order)  # the names of files are not the same twice
+
+
+def _of_everyone(file: Path) -> pa.Table:
+    table = pq.ParquetFile(file).read(list(_COLUMNS), use_threads=False)
+    kept = pc.and_(pc.equal(table["segment"], EVERYONE), pc.is_null(table["parameter"]))
+    return table.filter(kept)
 
 
 def _order(row: Row) -> tuple[str, ...]:
