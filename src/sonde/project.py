@@ -30,7 +30,9 @@ from sonde.publish import (
     publish_shared,
     read_material,
     record_run,
+    shown_to_all,
     stale,
+    withdraw,
 )
 from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
@@ -213,6 +215,7 @@ class Project:
 
     def publish(self, work: Work, workers: int | None = None) -> Iterator[Published]:
         """Check the health of what is stored and publish it, for whatever has changed."""
+        withdraw(list(self._private_now(work)), self.lake)
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
         processes = min(workers or self.settings.workers or os.cpu_count() or 1, len(groups))
@@ -221,6 +224,22 @@ class Project:
         for published in each_in_processes(groups, do, processes, ["sonde.publish"]):
             yield from published
         publish_shared(self.lake)
+
+    def _private_now(self, work: Work) -> Iterator[str]:
+        """The experiments that everybody sees and should not, whether this work is of them."""
+        shown = shown_to_all(self.lake)
+        resolved = {each.experiment.slug: each.experiment for each in work.resolved}
+        yield from (slug for slug in shown & resolved.keys() if resolved[slug].is_private)
+        if not shown <= resolved.keys():
+            for record in self.known_records():
+                if record.slug in shown - resolved.keys() and self._is_private(record):
+                    yield record.slug
+
+    def _is_private(self, record: ExperimentRecord) -> bool:
+        try:
+            return self.configuration.is_private(record)
+        except SondeError:
+            return False  # nobody knows; the run says what is wrong with it
 
     def _subjects(self, work: Work) -> Iterator[Subject]:
         left_out = {each.slug: each for each in work.left_out}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
@@ -37,6 +37,7 @@ from sonde.pages.results import COLUMNS, Cell, Results, Window
 from sonde.pages.site import About, Made, experiment_files, shared_files
 from sonde.pages.suppress import Kinds
 from sonde.plan.steps import (
+    Estimate,
     dataset,
     enrollments_table,
     errors_table,
@@ -275,20 +276,24 @@ def withdraw(private: Collection[str], lake: Lake, minimum_units: int = 20) -> N
     In one commit with the lists that name them, and before anything new is made: what fails later
     cannot keep them open. Whoever has the right keeps the old pages until there are new ones.
     """
-    site = lake.receipts(SITE)
+    site = Receipts(lake).site()
     owners = {f"{_OWNER}{slug}" for slug in private}
     gone = [r for (of, owner), r in site.items() if of == Audience.PUBLIC and owner in owners]
     if not gone:
         return
-    left = {key: r for key, r in sorted(site.items()) if key[1] not in {SHARED, *owners}}
-    public = [receipt for (of, _), receipt in left.items() if of == Audience.PUBLIC]
-    filled = [_shared(lake, Audience.PUBLIC, public, minimum_units)]
     for receipt in gone:
-        partition = SITE.partition(Audience.PRIVATE, receipt.partition.key[1])
+        partition = _partition(Audience.PRIVATE, receipt.partition.key[1])
         if partition.key not in site:
             pages = pq.ParquetFile(lake.file(receipt)).read()
-            filled.append(lake.write(partition, pages, receipt.fingerprint))
-    lake.commit(SITE, filled, [receipt.partition for receipt in gone])
+            made = lake.write(partition, pages, receipt.fingerprint)
+            lake.commit(partition.table, [made])
+    left = [
+        receipt
+        for (of, owner), receipt in sorted(site.items())
+        if of == Audience.PUBLIC and owner not in {SHARED, *owners}
+    ]
+    lists = _shared(lake, Audience.PUBLIC, left, minimum_units)
+    lake.commit(SITE, [lists], [receipt.partition for receipt in gone])
 
 
 def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
@@ -298,7 +303,6 @@ def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
     """
     site = Receipts(lake).site()
     own = {key: receipt for key, receipt in sorted(site.items()) if key[1] != SHARED}
-    runs = sorted(f"{table.path}@{lake.version(table)}" for table in _runs_tables(lake))
     filled: list[Filled] = []
     gone: list[Partition] = []
     for audience in Audience:
@@ -311,13 +315,9 @@ def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
         if audience is Audience.PRIVATE and all(of == Audience.PUBLIC.value for of, _ in own):
             gone += [partition] if partition.key in site else []
             continue
-        drawn_from = [receipt.fingerprint for receipt in seen]
-        made_from = fingerprint(_drawn_by(), minimum_units, drawn_from, runs)
         had = site.get(partition.key)
-        if had is None or had.fingerprint != made_from:
-            pages = list(_shared(lake, seen, minimum_units))
-            pages += list(_assets()) if audience is Audience.PUBLIC else []
-            filled.append(_stage(pages, partition, made_from, lake))
+        if had is None or had.fingerprint != _shared_fingerprint(lake, seen, minimum_units):
+            filled.append(_shared(lake, audience, seen, minimum_units))
     for made in filled:
         lake.commit(made.partition.table, [made])
     for partition in gone:
@@ -325,11 +325,20 @@ def publish_shared(lake: Lake, minimum_units: int = 20) -> bool:
     return bool(filled or gone)
 
 
-def _shared(lake: Lake, seen: Sequence[Receipt], minimum_units: int) -> Iterator[Made]:
+def _shared_fingerprint(lake: Lake, seen: Sequence[Receipt], minimum_units: int) -> str:
+    runs = sorted(f"{table.path}@{lake.version(table)}" for table in _runs_tables(lake))
+    return fingerprint(_drawn_by(), minimum_units, [each.fingerprint for each in seen], runs)
+
+
+def _shared(lake: Lake, audience: Audience, seen: Sequence[Receipt], minimum_units: int) -> Filled:
+    """The files made of all experiments that an audience may see. seen: their receipts."""
     cards = [_card(lake, receipt) for receipt in seen]
     slugs = {each["slug"] for each in cards}
     steps = [row for row in _runs(lake) if row["experiment"] in slugs]
-    yield from shared_files(cards, steps, About(version("sonde"), minimum_units))
+    made = list(shared_files(cards, steps, About(version("sonde"), minimum_units)))
+    made += list(_assets()) if audience is Audience.PUBLIC else []
+    made_from = _shared_fingerprint(lake, seen, minimum_units)
+    return _stage(made, _partition(audience, SHARED), made_from, lake)
 
 
 def read_material(subject: Subject, lake: Lake) -> Material:

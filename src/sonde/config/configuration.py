@@ -120,6 +120,10 @@ class Configuration:
         around = self._around(record, now or datetime.now(UTC))
         return resolve_experiment(record, layers, self._outcomes(record, layers), around)
 
+    def is_private(self, record: ExperimentRecord) -> bool:
+        """Whether the configuration keeps the experiment from most readers; cheap to ask."""
+        return bool(value(merged(self._layers_of(record, None)).experiment, "is_private", False))
+
     def scope(self, record: ExperimentRecord) -> Scope:
         """Where the names of an experiment are looked up, its outcomes left aside."""
         around = self._around(record, datetime.now(UTC))

@@ -91,7 +91,6 @@ def _hidden(checks: Sequence[Check], enrolled: Sequence[int], limits: Limits) ->
         if (name := _segment(check)) is not None and check.scope.startswith(_INSIDE):
             counted = _totals(check) if "counts" in check.detail else [1] * len(enrolled)
             units[name] = {str(n): of for n, of in enumerate(counted)}
-    names = next((c.detail["branches"] for c in checks if c.detail.get("branches")), ())
     return hidden_segments(units, limits.minimum, lambda: _by_place(checks, limits.kinds()))
 
 
