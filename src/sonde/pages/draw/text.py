@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from xml.sax.saxutils import escape
@@ -10,6 +11,8 @@ _WIDE = 1.0  # of the font's size: East Asian letters fill a square
 _NARROW = 0.62  # the mean of the widest sans serif that a reader may have
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "PDF"})
 _ISOLATE, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+# Most text has nothing that would need a look at each letter.
+_PLAIN = re.compile("[!-~](?:[ -~\N{NO-BREAK SPACE}\N{MINUS SIGN}]*[!-~])?")
 _INVISIBLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -29,6 +32,8 @@ def shown(text: str) -> str:
     >>> shown('<b title="x">')
     '&lt;b title=&quot;x&quot;&gt;'
     """
+    if _PLAIN.fullmatch(text):
+        return escape(text, {'"': "&quot;"})
     clean = "".join(
         " " if unicodedata.category(each) in _INVISIBLE else each for each in text
     ).strip()
