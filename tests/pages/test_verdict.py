@@ -119,6 +119,7 @@ class TestWaiting:
         [
             ({"errors": 3}, "the errors below say why"),
             ({"others": [reading(None)]}, "the metrics below say why"),
+            ({"units": 0, "others": [reading(None)]}, "No unit is enrolled"),
             ({"minimum_units": 20}, "fewer than 20 units"),
             ({}, "no unit is enrolled"),
         ],

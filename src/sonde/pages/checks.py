@@ -50,7 +50,7 @@ def _enrolled(checks: Sequence[Check]) -> list[int] | None:
     for check in checks:
         if check.name == "sample_ratio" and check.scope == EVERYONE and "counts" in check.detail:
             return _totals(check)
-        if check.detail.get("steps"):
+        if check.name == "coverage" and check.detail.get("steps"):
             return _counts(check, "enrolled")
     return None
 
@@ -113,7 +113,7 @@ def _shown(check: Check, enrolled: Sequence[int], hidden: Collection[str], limit
     if check.name == "implausible_effect" and "point" in check.detail:
         key = (check.scope, str(check.detail["branch"]), cast("float", check.detail["point"]))
         return check if limits.is_shown(*key) else _hide(check, _elsewhere(limits))
-    if check.detail.get("steps"):
+    if check.name == "coverage" and check.detail.get("steps"):
         return _funnel(check, limits)
     if limits.few(cast("list[int]", check.detail.get("exposed", ()))):
         return _hide(check, _elsewhere(limits))

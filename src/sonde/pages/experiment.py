@@ -520,7 +520,8 @@ def _told(counts: Sequence[int] | None, branches: Sequence[str]) -> list[str]:
 
 
 def _funnel(material: Material) -> Mapping[str, Any]:
-    return next((c.detail for c in material.checks if c.detail.get("steps")), {})
+    of_units = (c.detail for c in material.checks if c.name == "coverage")
+    return next((detail for detail in of_units if detail.get("steps")), {})
 
 
 def _stages(material: Material) -> list[Mapping[str, Any]]:

@@ -223,10 +223,16 @@ class Material:
             weeks=self._weeks(),
             problem=self.problem,
             errors=len(self.errors),
+            units=self._units,
             minimum_units=self.minimum_units if self.is_hidden(self.cell) else 0,
             window=words.window(*self.window).lower(),
             others=[self.reading(m, b) for m in self.shown.metrics(self.cell) for b in each],
         )
+
+    @property
+    def _units(self) -> int | None:
+        units = self.shown.units(self.cell)
+        return sum(units.values()) if units else None
 
     @property
     def _first_window(self) -> int:

@@ -66,8 +66,9 @@ class Facts:
     first_result: the day after which the first window is complete. segments: readings of the
     first primary metric by segment. weeks: the same metric's first and newest complete week.
     others: readings of every metric, for an A/A. window: what the readings are of, in words.
-    problem: why the experiment cannot be analysed. errors: how many there are. minimum_units:
-    nothing is shown because a branch has fewer; 0: that is not so.
+    problem: why the experiment cannot be analysed. errors: how many there are. units: in
+    the window shown; None: there is none. minimum_units: nothing is shown because a branch has
+    fewer; 0: that is not so.
     """
 
     as_of: date
@@ -86,6 +87,7 @@ class Facts:
     window: str = ""
     problem: str = ""
     errors: int = 0
+    units: int | None = None
     minimum_units: int = 0
 
     @property
@@ -205,6 +207,8 @@ class _Waiting(_Rule):
             return f"A branch has fewer than {facts.minimum_units} units: nothing is shown."
         if facts.errors:
             return "There is no estimate; the errors below say why."
+        if facts.units == 0:
+            return "No unit is enrolled: see that slug, dates and branches are those of the events."
         if facts.others:
             return "There is no estimate; the metrics below say why, one by one."
         return "There is no estimate: either no unit is enrolled, or no branch to compare with."
