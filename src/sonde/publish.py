@@ -542,11 +542,23 @@ def _remembered(material: Material, lake: Lake) -> Filled:
 
 
 def _csv(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> bytes:
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    columns = [pa.array(each) for each in zip(*rows, strict=True)] or [pa.array([])] * len(names)
+    table = pa.table(dict(zip(names, map(_inert, columns), strict=True)))
     out = pa.BufferOutputStream()
-    pa_csv.write_csv(pa.table(dict(zip(names, map(pa.array, columns), strict=True))), out)
+    pa_csv.write_csv(table, out)
     written: bytes = out.getvalue().to_pybytes()
     return written
+
+
+def _inert(column: pa.Array) -> pa.Array:
+    """Names that a spreadsheet would take for formulas begin with an apostrophe.
+
+    Who names metrics and branches is not always who opens the file. JSON has the names as they are.
+    """
+    if not pa.types.is_string(column.type):
+        return column
+    is_formula = pc.match_substring_regex(column, r"^[=+\-@\t\r]")
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", column, ""), column)
 
 
 def _stage(made: Sequence[Made], partition: Partition, made_from: str, lake: Lake) -> Filled:
