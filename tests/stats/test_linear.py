@@ -14,7 +14,14 @@ from sonde.stats.linear import LinearModelMean, LinearModelMeanNoClip, PerClient
 from sonde.stats.needs import Clip, Columns, GridMeanOf, Scope
 from sonde.stats.statistic import Covariate, CovariatePeriod
 
-from .oracle import exact_linear_model, frame, mozanalysis_rows, rows_of, wine
+from .oracle import (
+    exact_linear_model,
+    frame,
+    further_wine,
+    mozanalysis_rows,
+    rows_of,
+    wine,
+)
 
 TENS = {"treatment": {"x": np.arange(10)}, "control": {"x": np.arange(10, 20)}}
 X = Columns("x")
@@ -94,6 +101,23 @@ def test_figures_of_wine_without_clipping():
     assert rows["2", None][0] == pytest.approx(2.244788732)
     assert rows["2", "difference"] == run(-0.210804488, -0.300173598, -0.121435378)
     assert rows["2", "relative_uplift"] == run(-0.085846665, -0.119686895, -0.050705578)
+
+
+def test_figures_of_wine_of_other_columns():
+    alcohol = by_rows(LinearModelMean(), further_wine("alcohol"), Columns("alcohol"), ["1"])
+    assert [alcohol[branch, None][0] for branch in "123"] == pytest.approx(
+        [13.743545763, 12.278732394, 13.15375], abs=1e-9
+    )
+    assert alcohol["2", "difference"] == run(-1.464813368, -1.642505027, -1.287121710)
+    assert alcohol["3", "difference"] == run(-0.589795763, -0.785858837, -0.393732688)
+    proline = by_rows(LinearModelMean(), further_wine("proline"), Columns("proline"), ["1"])
+    assert [proline[branch, None][0] for branch in "123"] == pytest.approx(
+        [1113.728814, 519.507042, 629.895833], abs=1e-6
+    )
+    assert proline["2", "difference"] == pytest.approx(
+        (-594.221771, -653.460023, -534.983520), abs=1e-6
+    )
+    assert proline["2", "relative_uplift"] == run(-0.533542604, -0.571850599, -0.491807061)
 
 
 def test_figures_with_and_without_a_covariate():
