@@ -159,7 +159,8 @@ def site(name: str) -> dict[str, Made]:
     about = About("1", 20, stylesheet())
     made = list(experiment_files(material(name), about, _csv))
     card = json.loads(made[0].content)
-    run = {"run": "r", "at": datetime(2026, 10, 2, tzinfo=UTC), "as_of": "2026-10-01", "experiment": name,
+    at = datetime(2026, 10, 2, tzinfo=UTC)
+    run = {"run": "r", "at": at, "as_of": "2026-10-01", "experiment": name,
            "step": name, "state": "done", "rows": 1, "seconds": 1.0}  # fmt: skip
     made += shared_files([card], [run], about)
     assert len({each.path for each in made}) == len(made)
