@@ -25,8 +25,9 @@ from sonde.window import Period
 def command(slug: str, project: Path, kind: str, **only: Any) -> None:
     """Print the estimates of experiment SLUG."""
     from sonde.cli.tables import as_csv, statistics_text
+    from sonde.plan.steps import HAS_DATA
     from sonde.project import Project
-    from sonde.results import statistics
+    from sonde.results import counts_and_estimates
 
     opened = Project.open(project)
     experiment = opened.experiment(slug)
@@ -39,7 +40,8 @@ def command(slug: str, project: Path, kind: str, **only: Any) -> None:
     }
     rows = [
         row
-        for row in statistics(opened.lake, experiment).to_pylist()
+        for row in counts_and_estimates(opened.lake, experiment).to_pylist()
+        if row["metric"] != HAS_DATA or only["metric"] == HAS_DATA
         if all(value is None or row[names[name]] == value for name, value in only.items())
     ]
     if kind == "json":
