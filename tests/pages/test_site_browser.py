@@ -15,7 +15,6 @@ from sonde.lake import Lake
 from sonde.project import Project
 from sonde.serve.access import OwnMachine
 from sonde.site import Site
-from tests.pages.demo import published
 from tests.pages.test_draw_browser import ARGUMENTS
 from tests.serve.conftest import Serving, serving
 
@@ -44,8 +43,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return published(tmp_path_factory.mktemp("demo") / "demo", 0.05)
+def project(demo: Project) -> Project:
+    return demo
 
 
 @pytest.fixture(scope="module")
