@@ -1,12 +1,14 @@
 """Writes what the documentation takes from the program: `make docs`.
 
-reference/commands.md, reference/tables.md and images/demo.svg, below this folder.
+reference/commands.md, reference/tables.md, images/demo.svg and, with Chromium on PATH,
+images/portfolio.png and images/experiment.png, below this folder.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +19,7 @@ from tempfile import TemporaryDirectory
 import click
 import pyarrow as pa
 import pyarrow.parquet as pq
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.text import Text
 
@@ -39,6 +42,8 @@ from sonde.warehouse.sources import Sources
 
 DOCS = Path(__file__).parent
 DEMO_SCALE = 0.05
+SHOWN_SCALE = 0.25  # of the pictures of pages: enough units for most lessons
+SHOWN = {"portfolio": "index.html", "experiment": "experiments/search-as-you-type.html"}
 _NOTE = "<!-- written by `make docs`; change the program, not this page -->\n"
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -204,7 +209,39 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield DOCS / "reference" / "tables.md", tables()
 
 
+def pictures(scale: float) -> Iterator[tuple[Path, bytes]]:
+    """The first screen of some pages of the demo, as a browser draws them in daylight."""
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        _sonde("demo", "--no-serve", "--scale", str(scale), "--dir", f"{folder}/demo")
+        _sonde("publish", f"{folder}/site", "--private", "--project", f"{folder}/demo")
+        browser = playwright.chromium.launch(
+            executable_path=_chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 920}, device_scale_factor=1, color_scheme="light"
+        )
+        for name, path in SHOWN.items():
+            page.goto((Path(folder) / "site" / path).as_uri())
+            yield DOCS / "images" / f"{name}.png", page.screenshot()
+        browser.close()
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        sys.exit("the pictures of pages need chromium on PATH")
+    return found
+
+
+def _sonde(*words: str) -> None:
+    subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "sonde", *words], stdout=subprocess.DEVNULL, check=True
+    )
+
+
 if __name__ == "__main__":
     for path, text in (*pages(), (DOCS / "images" / "demo.svg", demo(DEMO_SCALE))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    for path, drawn in pictures(SHOWN_SCALE):
+        path.write_bytes(drawn)

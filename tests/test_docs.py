@@ -88,6 +88,22 @@ def written_commands(page: Path) -> Iterator[list[str]]:
             yield words[1:]
 
 
+@pytest.mark.parametrize("name", ["portfolio", "experiment"])
+def test_pictures_of_pages(name: str) -> None:
+    """That they are there, small, and 1280 wide; what they show is the browser's matter."""
+    picture = (DOCS / "images" / f"{name}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n")
+    assert int.from_bytes(picture[16:20], "big") == 1280
+    assert len(picture) < 200_000
+    assert set(generator().SHOWN) == {"portfolio", "experiment"}
+
+
+def test_a_page_shows_each_picture() -> None:
+    said = "".join(page.read_text() for page in PAGES)
+    missing = [name for name in generator().SHOWN if f"images/{name}.png)" not in said]
+    assert missing == []
+
+
 @each_page
 def test_commands_and_their_options_exist(page: Path) -> None:
     if page.parent.name == "reference":
