@@ -23,24 +23,16 @@ from sonde.plan.checks import NotAnalysable, Reason
 from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
-from sonde.publish import (
-    Published,
-    Subject,
-    finish,
-    publish_shared,
-    read_material,
-    record_run,
-    shown_to_all,
-    stale,
-    withdraw,
-)
+from sonde.publish import Published, finish, publish_shared, shown_to_all, stale, withdraw
 from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
 from sonde.run.local import run
 from sonde.run.unit_metrics import unit_metrics
 from sonde.run.workers import each_in_processes
+from sonde.runs import record_run
 from sonde.settings import Settings, load_settings
 from sonde.sql import TableName
+from sonde.stored import Subject, read_material
 from sonde.table import Partition, Receipt
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources

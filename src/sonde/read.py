@@ -16,8 +16,8 @@ from sonde.pages.experiment import default_choice
 from sonde.pages.figures import over_time
 from sonde.pages.material import Material
 from sonde.project import Project, yesterday
-from sonde.publish import stylesheet
 from sonde.results import statistics
+from sonde.site_files import stylesheet
 
 if TYPE_CHECKING:
     import altair

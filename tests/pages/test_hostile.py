@@ -26,9 +26,9 @@ from sonde.pages.material import InForce, Material, Past
 from sonde.pages.report import markdown
 from sonde.pages.results import Results, Window
 from sonde.pages.site import About, Made, experiment_files, shared_files
-from sonde.publish import _csv, stylesheet
 from sonde.roles import Roles
 from sonde.serve.target import confined, segments
+from sonde.site_files import as_csv, stylesheet
 from sonde.table import folder_name
 from sonde.window import Period
 
@@ -157,7 +157,7 @@ def failure(name):
 
 def site(name: str) -> dict[str, Made]:
     about = About("1", 20, stylesheet())
-    made = list(experiment_files(material(name), about, _csv))
+    made = list(experiment_files(material(name), about, as_csv))
     card = json.loads(made[0].content)
     at = datetime(2026, 10, 2, tzinfo=UTC)
     run = {"run": "r", "at": at, "as_of": "2026-10-01", "experiment": name,

@@ -29,8 +29,8 @@ def command(slug: str, project: Path, as_of: date | None, output: Path | None, k
     """
     from sonde.pages.report import html, markdown
     from sonde.project import Project, yesterday
-    from sonde.publish import stylesheet
     from sonde.results import write_whole
+    from sonde.site_files import stylesheet
     from sonde.table import folder_name
 
     opened = Project.open(project)
