@@ -17,6 +17,7 @@ from sonde.pages.draw import figure
 from sonde.pages.draw.figure import Figure
 from sonde.pages.draw.row import Axis, axis_row, row
 from sonde.pages.interval import Interval, Tone, tone
+from sonde.pages.marks import mark
 
 AXIS_METRICS = [
     ("Searches per client-day", Interval(0.037, 0.018, 0.056), True, None),
@@ -192,6 +193,7 @@ def page() -> str:
         SimpleNamespace(name="Exposed units", href="#b", is_chosen=False),
         SimpleNamespace(name="Windows, hidden", href="", is_chosen=False),
     ]
+    environment.globals["mark"] = mark
     css = resources.files("sonde.pages").joinpath("assets/sonde.css").read_text(encoding="utf-8")
     marks = environment.get_template("marks.html")
     template = environment.from_string(BODY.read_text(encoding="utf-8"))
