@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from sonde.cli.progress import publication
 from sonde.datasets import SEED, TRUTH_FILE, Truth, write_project
 from sonde.datasets.findings import Finding, findings, telling
@@ -71,10 +74,18 @@ class Demonstration:
         found: list[Finding] = []
         split: dict[str, dict[str, int]] = {}
         for lesson in self.truth.lessons:
-            rows = statistics(self._project.lake, self._project.experiment(lesson.slug)).to_pylist()
+            rows = _told(statistics(self._project.lake, self._project.experiment(lesson.slug)))
             found += findings(self.truth, lesson.slug, rows, windows.get(lesson.slug, {}))
             split[lesson.slug] = _split(rows)
         return Found(self.truth, tuple(found), split, self._folder)
+
+
+def _told(table: pa.Table) -> list[dict[str, Any]]:
+    """Relative effects and counts of units: a few rows of many."""
+    effects = pc.equal(table["comparison"], "relative_uplift")
+    units = pc.equal(table["metric"], "identity")
+    rows: list[dict[str, Any]] = table.filter(pc.or_kleene(effects, units)).to_pylist()
+    return rows
 
 
 def _split(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
