@@ -41,7 +41,7 @@ lock: .venv/dev.stamp ## pin every dependency, with hashes; the smaller locks ag
 	$(PYTHON) -m venv .venv
 
 .venv/%.stamp: requirements/%.lock pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
