@@ -137,7 +137,7 @@ def units(
     made. metrics: name -> aggregate in DuckDB SQL over `ds` and `e`. windows: of equal length and
     without gaps in their indices' days. anchor: the day that windows count from.
     """
-    start, days = _grid(windows)
+    start, days = grid(windows)
     since = "__since_enrollment" if anchor is AnalysisBasis.ENROLLMENTS else "__since_exposure"
     selected = "".join(f",\n  {sql} AS {identifier(name)}" for name, sql in metrics.items())
     offset = f"({since} - ({start}))"
@@ -154,7 +154,7 @@ LEFT JOIN (
 GROUP BY e.__u, e.__n, e.branch"""
 
 
-def _grid(windows: Sequence[WindowRow]) -> tuple[int, int]:
+def grid(windows: Sequence[WindowRow]) -> tuple[int, int]:
     """First day of the window with index 1, and the length of each."""
     first = windows[0]
     days = first.stop - first.start
