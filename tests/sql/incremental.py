@@ -90,7 +90,7 @@ def _arrive(duck, source: SourceSpec) -> bool:
             f"CAST({day} AS DATE) AS __day, hash(row_number() OVER ()) % 3 = 0 AS __late "
             f"FROM {relation(source.relation).sql} AS ds"
         )
-        (start,) = duck.execute("SELECT min(enrollment_date) FROM enrollments").fetchone()
+        ((start,),) = duck.execute("SELECT min(enrollment_date) FROM enrollments").fetchall()
     except (duckdb.Error, UnsupportedSql):
         return False
     enroll(duck, start)
@@ -125,9 +125,9 @@ class BothWays:
             "arrived", "arrived", "__unit", submission_date_column="__day",
             experiments_column=experiments,
         )  # fmt: skip
-        (first, last) = duck.execute(
+        ((first, last),) = duck.execute(
             f"SELECT min(enrollment_date), max(enrollment_date) FROM {ENROLLED}"
-        ).fetchone()
+        ).fetchall()
         self.days = (date_literal(first - timedelta(days=DAYS)), date_literal(last + timedelta(days=DAYS)))
 
     def direct(self, texts: Mapping[str, str]) -> dict[str, list[object]]:
@@ -164,8 +164,8 @@ class BothWays:
         slug = SLUG if has_carried else None
         windows = window_rows(7, WEEKS)
         self._store("weeks", windows_of("days", states, windows, AnalysisBasis.ENROLLMENTS, slug))
-        self._store("both", merged(["weeks"], states, ["__u"]))
-        self.duck.execute("CREATE OR REPLACE TABLE overall AS SELECT *, 1 AS __n FROM both")
+        self._store("together", merged(["weeks"], states, ["__u"]))
+        self.duck.execute("CREATE OR REPLACE TABLE overall AS SELECT *, 1 AS __n FROM together")
         nulls = row_of_nulls("arrived")
         return self._values(
             [metrics_of("weekly", "weeks", splits, nulls), metrics_of("whole", "overall", splits, nulls)],
