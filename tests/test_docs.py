@@ -19,11 +19,13 @@ from sonde.cli import sonde
 from sonde.config import Configuration, keys, parse_records, to_text, validate
 from sonde.config.check import dummy_record
 from sonde.config.document import Document
+from sonde.lake import Lake
 from sonde.settings import _KEYS, _PLATFORM, read_settings
 from sonde.sql import check
 from sonde.stats.estimate import Reason
 from sonde.stats.pretreatment import PRE_TREATMENTS
 from sonde.stats.registry import STATISTICS
+from tests.pages import small
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -143,6 +145,25 @@ def test_the_page_of_commands_is_up_to_date() -> None:
 def test_the_page_of_tables_is_up_to_date() -> None:
     page = (DOCS / "reference" / "tables.md").read_text()
     assert page == generator().tables(), "run `make docs`"
+
+
+def test_every_table_that_is_written_is_in_the_reference(tmp_path: Path) -> None:
+    """Of a project that ran and was published: no table, and no column, is left out."""
+    text = (DOCS / "reference" / "tables.md").read_text()
+    column = re.compile(r"^\| `(.+?)`", re.MULTILINE)
+    sections = (part.partition("\n") for part in text.split("\n## ")[1:])
+    listed = {title: set(column.findall(rows)) for title, _, rows in sections}
+    failing = '[experiment]\nis_private = true\ndataset_id = "hush"\n'
+    failing += '[metrics]\nweekly = ["broken"]\n[metrics.broken.statistics.linear_model_mean]\n'
+    small.run(small.write_project(tmp_path, {"one": small.EXPERIMENT, "two": failing}))
+    lake = Lake.open(tmp_path / "lake")
+    found: dict[str, set[str]] = {}
+    for table in [t for folder in ("sonde", "hush", "sonde_private") for t in lake.tables(folder)]:
+        title = re.sub("enrollments/.+", "enrollments/&lt;slug&gt;", table.path.partition("/")[2])
+        columns = lake.read(table).column_names
+        named = ("<segment>" if name in small.SEGMENTS else name for name in columns)
+        found.setdefault(title, set()).update(named)
+    assert found == listed
 
 
 def named_tests(place: str) -> set[str]:

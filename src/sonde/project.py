@@ -24,7 +24,6 @@ from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
 from sonde.publish import Published, finish, publish_shared, shown_to_all, stale, withdraw
-from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
 from sonde.run.local import run
 from sonde.run.unit_metrics import unit_metrics
@@ -101,7 +100,7 @@ class Project:
     def configured(self) -> str:
         """The repositories of the configuration, each with the commit it was read at."""
         read = self.configuration.revisions
-        return ", ".join(f"{folder_of(each.repository)}@{each.commit or '-'}" for each in read)
+        return ", ".join(f"{each.name}@{each.commit or '-'}" for each in read)
 
     def records(self) -> Experiments:
         """Every experiment the platform knows, and what is wrong with those that cannot be read."""
@@ -248,19 +247,9 @@ class Project:
             self.configuration.verdicts.roles(resolved.experiment),
             as_of,
             problem,
-            tuple(self._in_force(resolved)),
+            tuple(InForce(*each) for each in settings_in_force(resolved)),
             str(truth) if truth.is_file() else "",
         )
-
-    def _in_force(self, resolved: Resolved) -> Iterator[InForce]:
-        """The settings; repositories by name, not by where they lie on this machine."""
-        names = {
-            read.repository: folder_of(read.repository) for read in self.configuration.revisions
-        }
-        for name, value, origin in settings_in_force(resolved):
-            where = next((r for r in names if origin.startswith(f"{r}/")), None)
-            shown = origin if where is None else names[where] + origin[len(where) :]
-            yield InForce(name, value, shown)
 
     def material(self, slug: str, as_of: date) -> Material:
         """Everything that is stored of an experiment, as pages and reports show it."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sonde.errors import BackendError, DataError
 from sonde.sql import MACROS
-from sonde.sql.text import quoted
+from sonde.sql.text import identifier, quoted
 from sonde.warehouse.sources import SourceTable, view
 
 
@@ -67,7 +67,13 @@ class Session:
         self, table: SourceTable, first: date | None = None, last: date | None = None
     ) -> None:
         """Make a table visible; with days, only the files that may hold rows of them."""
-        self.execute(view(table, first, last))
+        if table.schema is not None and not table.within(first, last):
+            self.register(unfilled := f"{table.name}, no rows", table.schema.empty_table())
+            rows = f"SELECT * FROM {identifier(unfilled)}"
+            # Not the Arrow table itself by this name: what is registered hides a later view.
+            self.execute(f"CREATE OR REPLACE VIEW {identifier(table.name)} AS {rows}")
+        else:
+            self.execute(view(table, first, last))
 
     def lock(self) -> None:
         """From here on, SQL reaches only the session's tables and folders."""

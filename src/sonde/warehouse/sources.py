@@ -45,16 +45,25 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table as files. partitions: Hive columns in the paths, with their DuckDB types."""
+    """A table as files. partitions: Hive columns in the paths, with their DuckDB types.
+
+    schema: what the table says of its columns, so that it may be without files; None when only
+    the files say, of which there is then one at least.
+    """
 
     name: str
     format: str
     files: tuple[SourceFile, ...]
     partitions: tuple[tuple[str, str], ...] = ()
+    schema: pa.Schema | None = None
+
+    def within(self, first: date | None = None, last: date | None = None) -> list[SourceFile]:
+        """The files that may hold rows of the days [first, last]."""
+        return [file for file in self.files if file.within(first, last)]
 
     def version(self, first: date | None = None, last: date | None = None) -> str:
         """Digest of the files that may hold rows of the days [first, last]."""
-        versions = sorted(f.version for f in self.files if f.within(first, last))
+        versions = sorted(file.version for file in self.within(first, last))
         return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
 
     @property
@@ -174,10 +183,11 @@ def _delta(name: str, place: Path) -> SourceTable:
             "here; rewrite it without (for example `REORG TABLE .. APPLY (PURGE)`)"
         )
     partitions = tuple(delta.metadata().partition_columns)
-    types = {f.name: str(f.type) for f in pa.schema(delta.schema().to_arrow())}
+    schema = pa.schema(delta.schema().to_arrow())
+    types = {column.name: str(column.type) for column in schema}
     files = tuple(_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True)))
     return SourceTable(
-        name, "parquet", files, tuple((p, _duckdb_type(types[p])) for p in partitions)
+        name, "parquet", files, tuple((p, _duckdb_type(types[p])) for p in partitions), schema
     )
 
 
@@ -220,9 +230,12 @@ def _day(value: object) -> date | None:
 
 
 def view(table: SourceTable, first: date | None = None, last: date | None = None) -> str:
-    """The statement that makes the table visible to DuckDB under its relation name."""
-    paths = [f.path for f in table.files if f.within(first, last)] or [table.files[0].path]
-    listed = "[" + ", ".join(quoted(path) for path in paths) + "]"
+    """The statement that makes the table visible to DuckDB under its relation name.
+
+    Of no file in range, the first says the columns: a table without any has no such statement.
+    """
+    files = table.within(first, last) or table.files[:1]
+    listed = "[" + ", ".join(quoted(file.path) for file in files) + "]"
     name = identifier(table.name)
     if table.format == "csv":
         return f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_csv({listed})"
