@@ -16,8 +16,10 @@ from sonde.plan.plan import plan
 from sonde.project import Project
 from sonde.results import statistics
 from sonde.run.execute import Done, Failed, Setting
-from sonde.run.local import run
+from sonde.run.local import Local
 from sonde.run.outcome import Problem
+from sonde.run.runner import Resources
+from sonde.run.schedule import run
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def preview(
     for reason in made.skipped:
         raise DataError(str(reason))
     with tempfile.TemporaryDirectory(prefix="sonde-preview-") as folder:
-        setting = replace(project.setting(days[1], 1), lake=folder)
+        setting = replace(project.setting(days[1]), lake=folder)
         problems = _problems(made.steps, setting)
         rows = statistics(Lake.open(folder), experiment).to_pylist()
     return Preview(rows, problems)
@@ -64,7 +66,7 @@ def preview(
 
 def _problems(steps: Sequence[Any], setting: Setting) -> tuple[Problem, ...]:
     found: dict[tuple[str, str | None], Problem] = {}
-    for report in run(steps, setting):
+    for report in run(steps, setting, Local(Resources(1, setting.memory))):
         match report:
             case Done(problems=problems):
                 told = problems

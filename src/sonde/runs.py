@@ -25,6 +25,8 @@ RUNS_COLUMNS = pa.schema(
         ("state", pa.string()),
         ("rows", pa.int64()),
         ("seconds", pa.float64()),
+        ("peak_memory", pa.int64()),
+        ("bytes_read", pa.int64()),
     ]
 )
 
@@ -53,6 +55,8 @@ def record_run(
             "state": type(each).__name__.lower(),
             "rows": _rows_of_results(each),
             "seconds": 0.0 if isinstance(each, Skipped) else each.seconds,
+            "peak_memory": None if isinstance(each, Skipped) else each.peak,
+            "bytes_read": each.read if isinstance(each, Done) else None,
         }
         by_folder.setdefault(dataset(each.step.action.experiment), []).append(row)
     for folder, rows in by_folder.items():
