@@ -27,7 +27,7 @@ from sonde.publish import Published, finish, publish_shared, shown_to_all, stale
 from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
 from sonde.run.local import Local
-from sonde.run.runner import Resources, Runner, memory_of_each, runner
+from sonde.run.runner import Resources, Runner, engine_memory, runner
 from sonde.run.schedule import each, run
 from sonde.run.unit_metrics import unit_metrics
 from sonde.runs import record_run
@@ -212,7 +212,9 @@ class Project:
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
         setting = self.setting(work.plan.as_of)
-        place = self.runner(workers) if len(groups) > 1 else Local(Resources(1, setting.memory))
+        place = (
+            self.runner(workers) if len(groups) > 1 else Local(Resources(1, self.settings.memory))
+        )
         for published in each(groups, finish, setting, place):
             yield from published
         publish_shared(self.lake)
@@ -281,8 +283,11 @@ class Project:
             as_of=as_of,
             configuration=self.configured(),
             tables=self.settings.tables,
-            memory=memory_of_each(self.settings.memory, 1),
+            memory=self._memory_of_one(),
         )
+
+    def _memory_of_one(self) -> str:
+        return engine_memory(Resources(1, self.settings.memory).megabytes_of_each)
 
     def unit_metrics(
         self, slug: str, as_of: date, basis: AnalysisBasis, period: Period, window: int
@@ -303,7 +308,7 @@ class Project:
         if receipt is None:
             raise DataError(f"{slug} has no enrollments yet; run `sonde run` first")
         folders = [self.lake.root, *self.sources.folders()]
-        limits = Limits(memory_of_each(self.settings.memory, 1))
+        limits = Limits(self._memory_of_one())
         with Session(as_of, limits, folders) as session:
             return unit_metrics(chosen, session, self.sources, self.lake.file(receipt))
 

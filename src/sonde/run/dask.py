@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Generic, Self
 
+import dask.config
 from distributed import Client, Future, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 from distributed.versions import VersionMismatchWarning
@@ -25,13 +26,25 @@ from distributed.versions import VersionMismatchWarning
 from sonde.errors import BackendError, SondeError
 from sonde.lake import Lake
 from sonde.run.execute import Setting
-from sonde.run.runner import Answer, Do, Pool, Resources, Task, WorkerDiedError, wrong
+from sonde.run.runner import (
+    Answer,
+    Do,
+    Pool,
+    Resources,
+    Task,
+    WorkerDiedError,
+    engine_memory,
+    megabytes,
+    wrong,
+)
 
 _CONNECT = "5s"
 _GATHER = 60.0  # seconds for an answer that is there already
 _ALONE = 300.0  # seconds without any worker before the run is given up; a cluster may grow slowly
 _AHEAD = 1000  # tasks given to the scheduler: more than it has workers, less than it minds
-_SHARE = 0.6  # of a worker's memory for the engine; the rest is Python's and Arrow's
+_SHARE = 0.6  # of a worker's memory at most for the engine: a worker over its limit is killed
+# The engine holds the memory, and spills; a worker that pauses would wait for nobody.
+_UNMANAGED = {f"distributed.worker.memory.{each}": False for each in ("target", "spill", "pause")}
 _PACKAGES = ("sonde", "dask", "distributed")
 _LOGGERS = ("distributed", "distributed.client", "distributed.worker", "distributed.scheduler")
 
@@ -153,9 +166,11 @@ def _explained(error: BaseException | None) -> Exception:
             died.__cause__ = error
             return died
         case _:
+            first_line = str(error).partition("\n")[0]
             unable = BackendError(
-                f"a worker cannot do what it is asked ({type(error).__name__}: {error}); install "
-                f"sonde {version('sonde')} with what it needs on all workers and run again"
+                f"the cluster cannot do what it is asked ({type(error).__name__}: {first_line}); "
+                f"install sonde {version('sonde')} with all it needs on the scheduler and the "
+                "workers, and run again"
             )
             unable.__cause__ = error
             return unable
@@ -179,7 +194,8 @@ def _engine_memory() -> str:
     limit: int | None = worker.memory_manager.memory_limit
     if not limit:
         return "1GB"
-    return f"{int(limit * _SHARE / worker.state.nthreads / 10**6)}MB"
+    most = min(limit * _SHARE / 10**6, megabytes(engine_memory(limit // 10**6)))
+    return f"{int(most / worker.state.nthreads)}MB"
 
 
 @contextmanager
@@ -198,21 +214,18 @@ def _connected(resources: Resources) -> Iterator[Client]:
 @contextmanager
 def _local(resources: Resources) -> Iterator[LocalCluster]:
     """Workers of one thread each: steps of one process would share its memory."""
-    unmanaged = dict.fromkeys(
-        ("memory_target_fraction", "memory_spill_fraction", "memory_pause_fraction"), False
-    )  # it is the engine that holds memory, and spills; a paused worker would wait for nobody
     with (
+        dask.config.set(_UNMANAGED),
         TemporaryDirectory(prefix="sonde-dask-") as scratch,
         LocalCluster(
             n_workers=resources.processes,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=resources.memory_of_each,
+            dashboard_address="127.0.0.1:0",  # any port: the usual one may be in use
+            memory_limit=resources.megabytes_of_each * 10**6,
             local_directory=scratch,
             silence_logs=logging.CRITICAL,
-            **unmanaged,
         ) as cluster,
     ):
         yield cluster

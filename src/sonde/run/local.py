@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from sonde.run.execute import Setting
-from sonde.run.runner import Answer, Do, Pool, Resources, Task, wrong
+from sonde.run.runner import Answer, Do, Pool, Resources, Task, engine_memory, wrong
 from sonde.run.workers import Here, Workers
 
 
@@ -20,7 +20,7 @@ class Local:
 
     def open(self, do: Do[Task, Answer], setting: Setting) -> Pool[Task, Answer]:
         """A pool of this machine's processes."""
-        own = replace(setting, memory=self._resources.memory_of_each)
+        own = replace(setting, memory=engine_memory(self._resources.megabytes_of_each))
         with_setting = partial(do, setting=own)
         if self._resources.processes == 1:
             return Here(with_setting)

@@ -92,13 +92,26 @@ class Resources:
 
     @property
     def processes(self) -> int:
-        """Steps at once on this machine; one for each core that we may use by default."""
-        return self.workers or _cores()
+        """Steps at once on this machine; by default one for each core, as far as memory goes."""
+        if self.workers is not None:
+            return self.workers
+        cores = _cores()
+        return cores if self.memory is None else max(1, min(cores, megabytes(self.memory) // LEAST))
 
     @property
-    def memory_of_each(self) -> str:
-        """What one of the processes may use."""
-        return memory_of_each(self.memory, self.processes)
+    def megabytes_of_each(self) -> int:
+        """What one of the processes may hold. Raises ConfigError when that is too little."""
+        if self.memory is None:
+            return _USUAL
+        share = megabytes(self.memory) // self.processes
+        if share < LEAST:
+            workers = "a worker needs" if self.processes == 1 else f"{self.processes} workers need"
+            raise wrong(
+                "memory",
+                f'"{self.memory}" is less than {workers}; write "{LEAST * self.processes}MB" or '
+                "more" + (", or lower `workers`" if self.processes > 1 else ""),
+            )
+        return share
 
 
 def runner(name: str, resources: Resources) -> Runner:
@@ -131,16 +144,25 @@ def _cores() -> int:
 
 
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_USUAL = 1000  # MB of a process when nobody says otherwise
+_PYTHON = 300  # MB that a process of a large step held beside the engine's limit, as measured
+LEAST = _PYTHON + 100  # MB: an engine with less does not get far
 
 
-def memory_of_each(memory: str | None, processes: int) -> str:
-    """What one of several processes may use of the memory for all of them.
+def megabytes(memory: str) -> int:
+    """An amount as in sonde.toml.
 
-    >>> memory_of_each("3GB", 2), memory_of_each(None, 2)
-    ('1500MB', '1GB')
+    >>> megabytes("1.5 GB"), megabytes("512MiB")
+    (1500, 512)
     """
-    if memory is None:
-        return "1GB"
     text = memory.replace(" ", "").upper().removesuffix("B").removesuffix("I")
-    total = float(text[:-1]) * _UNITS[text[-1]]
-    return f"{int(total / processes / 10**6)}MB"
+    return int(float(text[:-1]) * _UNITS[text[-1]] / 10**6)
+
+
+def engine_memory(share: int) -> str:
+    """The engine's limit in a process that may hold so many MB.
+
+    >>> engine_memory(1000)
+    '700MB'
+    """
+    return f"{max(share, LEAST) - _PYTHON}MB"
