@@ -212,9 +212,7 @@ class Project:
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
         setting = self.setting(work.plan.as_of)
-        place = (
-            self.runner(workers) if len(groups) > 1 else Local(Resources(1, self.settings.memory))
-        )
+        place = self.runner(workers) if len(groups) > 1 else Local(Resources(1))
         for published in each(groups, finish, setting, place):
             yield from published
         publish_shared(self.lake)

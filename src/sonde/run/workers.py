@@ -7,18 +7,25 @@ the others for ever, so here each worker has a pipe to itself.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self
 
 from sonde.run.runner import Answer, Task, WorkerDiedError
 
 _PATIENCE = 5.0  # seconds that a worker gets to put away what it has on disk
+_LOOK = 0.1  # seconds between two looks at what the workers hold
+_GREEDY = (
+    "the worker process held more than the {most}MB of memory it may; raise `memory` under [run] "
+    "in sonde.toml, or lower `workers`, and run again"
+)
 _DIED = (
     "the worker process died, perhaps for want of memory; lower `memory` or `workers` under [run] "
     "in sonde.toml and run again"
@@ -63,14 +70,22 @@ class Workers(Generic[Task, Answer]):
 
     A task whose worker dies is tried once more: it need not have been its own fault.
 
-    do: a function that another process can import. preload: modules it needs.
+    do: a function that another process can import. preload: modules it needs. most: MB that a
+    worker may hold; one that holds more is stopped, and its task is not tried again.
     """
 
-    def __init__(self, count: int, do: Callable[[Task], Answer], preload: Sequence[str]) -> None:
+    def __init__(
+        self,
+        count: int,
+        do: Callable[[Task], Answer],
+        preload: Sequence[str],
+        most: int | None = None,
+    ) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         self._do = do
         self._count = count
+        self._most = most
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Task] = {}
         self._died: list[Task] = []
@@ -114,13 +129,14 @@ class Workers(Generic[Task, Answer]):
     def next(self) -> tuple[Task, Answer | Exception]:
         """Wait for a task to end: its answer, what it raised, or WorkerDiedError."""
         while True:
-            (ready, *_) = connection.wait([worker.connection for worker in self._busy])
-            worker = next(each for each in self._busy if each.connection is ready)
+            worker = self._ready()
             task = self._busy.pop(worker)
             try:
                 answer: Answer | Exception = worker.connection.recv()
             except (EOFError, OSError):
                 worker.bury()
+                if worker.is_greedy:
+                    return task, WorkerDiedError(_GREEDY.format(most=self._most))
                 if any(task is each for each in self._died):
                     return task, WorkerDiedError(_DIED)
                 self._died.append(task)
@@ -129,15 +145,39 @@ class Workers(Generic[Task, Answer]):
             self._idle.append(worker)
             return task, answer
 
+    def _ready(self) -> _Worker:
+        """The next worker to answer, or to end. Who holds too much is ended meanwhile."""
+        while True:
+            ready = connection.wait([each.connection for each in self._busy], _LOOK)
+            for worker in self._busy:
+                if worker.connection in ready:
+                    return worker
+                if self._most is not None and worker.resident() > self._most * 10**6:
+                    worker.stop()
+
 
 class _Worker:
     """A process and our end of its pipe."""
 
     def __init__(self, context: Any, do: Callable[[Any], Any]) -> None:
+        self.is_greedy = False
         self.connection, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(theirs, do), daemon=True)
         self._process.start()
         theirs.close()
+
+    def resident(self) -> int:
+        """Bytes that the process holds in memory; 0 where the system does not say."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except OSError:
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def stop(self) -> None:
+        """End it at once, because it holds too much."""
+        self.is_greedy = True
+        self._process.kill()
 
     def dismiss(self) -> None:
         self.connection.close()
