@@ -45,6 +45,8 @@ _AHEAD = 1000  # tasks given to the scheduler: more than it has workers, less th
 _SHARE = 0.6  # of a worker's memory at most for the engine: a worker over its limit is killed
 # The engine holds the memory, and spills; a worker that pauses would wait for nobody.
 _UNMANAGED = {f"distributed.worker.memory.{each}": False for each in ("target", "spill", "pause")}
+# Ctrl-C reaches all processes of a terminal; the one that shows progress decides what it means.
+_DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 _PACKAGES = ("sonde", "dask", "distributed")
 _LOGGERS = ("distributed", "distributed.client", "distributed.worker", "distributed.scheduler")
 
@@ -226,6 +228,7 @@ def _local(resources: Resources) -> Iterator[LocalCluster]:
             memory_limit=resources.megabytes_of_each * 10**6,
             local_directory=scratch,
             silence_logs=logging.CRITICAL,
+            preload=[_DEAF],
         ) as cluster,
     ):
         yield cluster
