@@ -176,6 +176,8 @@ _ABOUT: Mapping[str, str] = {
 
 # By the name of the column; by `<table>.<column>` where a name means something else there.
 _MEANING: Mapping[str, str] = {
+    "peak_memory": "bytes; the most that the worker held while it did the step's batch",
+    "bytes_read": "the size of the source files behind the step's batch",
     "experiment": "slug",
     "analysis_basis": "`enrollments` or `exposures`",
     "analysis_period": "`day`, `week`, `days28`, `overall`, `preenrollment_week`,"

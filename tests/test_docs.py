@@ -20,6 +20,8 @@ from sonde.config import Configuration, keys, parse_records, to_text, validate
 from sonde.config.check import dummy_record
 from sonde.config.document import Document
 from sonde.lake import Lake
+from sonde.run.runner import Resources, runner
+from sonde.runs import RUNS_COLUMNS
 from sonde.settings import _KEYS, _PLATFORM, read_settings
 from sonde.sql import check
 from sonde.stats.estimate import Reason
@@ -201,6 +203,21 @@ def test_the_settings_of_the_guide_are_accepted() -> None:
     settings = read_settings(Document("sonde.toml", text.encode()), Path("/project"), {})
     assert settings.config_repos == ("/project/metric-hub",)
     assert settings.tables["telemetry.*"] == "/data/exports/{table}/*.parquet"
+
+
+def test_the_settings_of_runners_are_accepted() -> None:
+    local, cluster = (
+        read_settings(Document("sonde.toml", block.encode()), Path("/project"), {})
+        for block in blocks(DOCS / "runners.md", "toml")
+    )
+    for each in (local, cluster):
+        resources = Resources(each.workers, each.memory, each.scheduler)
+        assert runner(each.runner, resources).__class__.__name__.lower() == each.runner
+
+
+def test_the_columns_of_runs_are_in_the_guide() -> None:
+    page = (DOCS / "runners.md").read_text()
+    assert all(f"`{name}`" in page for name in ["run", *RUNS_COLUMNS.names])
 
 
 def test_the_experiments_of_the_guide_can_be_read() -> None:

@@ -82,6 +82,10 @@ class BackendError(SondeError):
     exit_code = 75
 
 
+class MemoryLimitError(BackendError):
+    """A query needs more memory than it may use. It concerns whoever asked for it, not all."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest valid name, or the valid ones when they are few.
 

@@ -60,6 +60,11 @@ class Lake:
             _check_format(marker)
         return cls(root)
 
+    @staticmethod
+    def exists(url: str | Path) -> bool:
+        """Whether there is a lake at `url` already."""
+        return (Path(str(url).removeprefix("file://")) / _MARKER).is_file()
+
     def folder(self, table: Table) -> Path:
         """Where the table's files stand."""
         return self.root / table.path

@@ -30,6 +30,7 @@ class Settings:
     config_url: the folder that shows `<slug>.toml` to people.
     tables: names of BigQuery tables, or patterns with `*`, to a folder, file, glob or URL; the
     first that fits counts.
+    runner: what does the steps, by name. scheduler: the address of its cluster, if it has one.
     workers: steps at once. memory: of all of them, as in "1GB". None: by the machine.
     platforms: the built-in ones and those of the file, by `app_name`.
     login: of people who read the pages; None: pages are served to this machine only.
@@ -42,6 +43,8 @@ class Settings:
     lake_url: str
     config_url: str = METRIC_HUB
     tables: Mapping[str, str] = field(default_factory=dict)
+    runner: str = "local"
+    scheduler: str | None = None
     workers: int | None = None
     memory: str | None = None
     platforms: Mapping[str, Platform] = field(default_factory=lambda: dict(PLATFORMS))
@@ -88,6 +91,8 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         config_url=value["SONDE_CONFIG_URL"],
         lake_url=_absolute(value["SONDE_LAKE_URL"], folder),
         tables={name: _absolute(location, folder) for name, location in tables.items()},
+        runner=value["SONDE_RUN_RUNNER"],
+        scheduler=value["SONDE_RUN_SCHEDULER"],
         workers=value["SONDE_RUN_WORKERS"],
         memory=value["SONDE_RUN_MEMORY"],
         platforms={**PLATFORMS, **platforms},
@@ -148,6 +153,13 @@ def _networks(value: Any) -> kinds.Taken:
     return taken
 
 
+def _scheduler(value: Any) -> kinds.Taken:
+    taken = kinds.name(value)
+    if taken.value is not None and not re.fullmatch(r"[a-z]+://[^/\s]+(/\S*)?", taken.value):
+        raise ValueError(f'expected an address such as "tcp://scheduler:8786", not "{taken.value}"')
+    return taken
+
+
 def _memory(value: Any) -> kinds.Taken:
     if isinstance(value, str) and _MEMORY.fullmatch(value):
         return kinds.Taken(value)
@@ -182,6 +194,8 @@ _KEYS = (
     _Key("config", "repos", _locations, _separated, default=("metric-hub",)),
     _Key("config", "url", _web_address, default=METRIC_HUB),
     _Key("lake", "url", kinds.name, default="lake"),
+    _Key("run", "runner", kinds.name, default="local"),
+    _Key("run", "scheduler", _scheduler),
     _Key("run", "workers", kinds.whole(1), _digits),
     _Key("run", "memory", _memory),
     _Key("serve", "users", kinds.name),

@@ -220,7 +220,7 @@ class TestFailing:
         project = Project.open(own, {})
         work = project.work(LAST_DAY + timedelta(1))
         list(project.run(work, 1))
-        finish(project.unpublished(work), project.setting(LAST_DAY + timedelta(1), 1))
+        finish(project.unpublished(work), project.setting(LAST_DAY + timedelta(1)))
         assert small.run(own, LAST_DAY + timedelta(1)) == []
         assert "2020-04-29" in small.text(small.site(own), "api/experiments.json")
         assert not publish_shared(Lake.open(own / "lake"))

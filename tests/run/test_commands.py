@@ -149,3 +149,18 @@ def test_preview_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "day 1" in text
     assert "active_hours" in text
     assert not (tmp_path / "lake" / "sonde").exists()
+
+
+def test_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    browser.write_project(tmp_path)
+    assert sonde(capsys, "runs", "--project", tmp_path) == "no run has done anything yet\n"
+    sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
+    text = sonde(capsys, "runs", "--project", tmp_path, "--steps", 3)
+    assert len(text.splitlines()) == 2 + 1 + 4  # a run, a blank line, three steps, two headings
+    assert "2020-04-12" in text
+    said = json.loads(sonde(capsys, "runs", "--project", tmp_path, "--format", "json"))
+    (run,) = said["runs"]
+    assert (run["steps"], run["not_done"], len(said["steps"])) == (41, 0, 10)
+    assert run["bytes_read"] > 0
+    assert {step["run"] for step in said["steps"]} == {run["run"]}
+    assert sonde(capsys, "runs", "--project", tmp_path, "--steps", 0).count("\n") == 2

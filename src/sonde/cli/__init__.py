@@ -22,6 +22,7 @@ _COMMANDS = {
     "report": ("report", "Write one experiment as a file that opens from disk and prints."),
     "results": ("results", "Print the estimates of one experiment."),
     "run": ("run", "Do what is to be done: enrollments, estimates."),
+    "runs": ("runs", "List the newest runs and what they cost."),
     "serve": ("serve", "Serve the pages and the API."),
     "show": ("show", "Print an experiment as it is resolved, each value with its origin."),
     "units": ("units", "Write the unit metrics of one window to a file."),

@@ -15,7 +15,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from sonde.errors import BackendError, DataError
+from sonde.errors import BackendError, DataError, MemoryLimitError
 from sonde.sql import MACROS
 from sonde.sql.text import identifier, quoted
 from sonde.warehouse.sources import SourceTable, view
@@ -50,6 +50,7 @@ class Session:
         allowed = ", ".join(quoted(f"{folder}/") for folder in folders)
         execute(f"SET allowed_directories = [{allowed}]")
         self._installed: set[str] = set()
+        self._attached: dict[str, int] = {}
         execute(f"CREATE MACRO sonde_current_date() AS DATE '{as_of.isoformat()}'")
 
     def __enter__(self) -> Self:
@@ -74,6 +75,12 @@ class Session:
             self.execute(f"CREATE OR REPLACE VIEW {identifier(table.name)} AS {rows}")
         else:
             self.execute(view(table, first, last))
+        self._attached |= {f.path: f.size for f in table.files if f.within(first, last)}
+
+    @property
+    def bytes_attached(self) -> int:
+        """The size of the files behind the tables attached, each once."""
+        return sum(self._attached.values())
 
     def lock(self) -> None:
         """From here on, SQL reaches only the session's tables and folders."""
@@ -121,9 +128,10 @@ class Session:
             self._install(sql)
             yield
         except duckdb.OutOfMemoryException as error:
-            raise BackendError(
+            raise MemoryLimitError(
                 f"a query needs more than the {self.limits.memory} of memory it may use; raise "
-                "`memory` under [run] in sonde.toml, or lower `workers`"
+                "`memory` under [run] in sonde.toml, or lower `workers` (on a cluster: give its "
+                "workers more memory, or fewer threads)"
             ) from error
         except duckdb.IOException as error:
             if "No space left" in str(error):

@@ -29,12 +29,13 @@ _UNREADABLE = {"deletionVectors", "columnMapping"}
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a table. version: changes when its contents do. first, last: the days its
-    rows are of, inclusive; None when the file does not say."""
+    rows are of, inclusive; None when the file does not say. size: in bytes."""
 
     path: str
     version: str
     first: date | None = None
     last: date | None = None
+    size: int = 0
 
     def within(self, first: date | None, last: date | None) -> bool:
         """Whether the file may hold rows of the days [first, last]; None: unbounded."""
@@ -167,7 +168,7 @@ def _files(name: str, paths: list[Path]) -> SourceTable | None:
         days = [d for k, v in _HIVE.findall(str(path)) if k in _DATE_COLUMNS and (d := _day(v))]
         first, last = (min(days), max(days)) if days else (None, None)
         version = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
-        files.append(SourceFile(str(path), version, first, last))
+        files.append(SourceFile(str(path), version, first, last, stat.st_size))
     keys = dict.fromkeys(key for key, _ in _HIVE.findall(str(paths[0])))
     return SourceTable(name, kind, tuple(files), tuple((key, "") for key in keys))
 
@@ -207,7 +208,7 @@ def _delta_file(place: Path, row: Mapping[str, object]) -> SourceFile:
         if low is not None and high is not None:
             first, last = low, high
             break
-    return SourceFile(str(place / path), path, first, last)
+    return SourceFile(str(place / path), path, first, last, int(str(row["size_bytes"])))
 
 
 def _duckdb_type(arrow: str) -> str:
