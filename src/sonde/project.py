@@ -215,7 +215,8 @@ class Project:
         do = partial(finish, setting=setting)
         for published in each_in_processes(groups, do, processes, ["sonde.publish"]):
             yield from published
-        publish_shared(self.lake)
+        while publish_shared(self.lake):
+            pass  # another process may have published meanwhile: the last to write has seen all
 
     def _private_now(self, work: Work) -> Iterator[str]:
         """The experiments that everybody sees and should not, whether this work is of them."""
