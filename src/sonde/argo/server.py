@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import requests
-from hera.exceptions import HeraException
-from hera.workflows import WorkflowsService, models
-from pydantic import ValidationError
 
 from sonde.argo.workflow import ANALYSE, PUBLISH
 from sonde.errors import BackendError, ConfigError, DataError, SondeError
@@ -63,62 +61,68 @@ class Server:
     ) -> None:
         self.address = address
         self._namespace = namespace
-        self._service = WorkflowsService(
-            host=address, token=token, namespace=namespace, session=_Session(ca_file)
-        )
-        self._ca_file = ca_file
+        self._session = requests.Session()
+        self._trusted = True if ca_file is None else _certificates(ca_file)
+        self._session.headers["Authorization"] = f"Bearer {token.removeprefix('Bearer ')}"
 
-    def submit(self, manifest: dict[str, Any]) -> str:
+    def submit(self, manifest: Mapping[str, Any]) -> str:
         """Hand over a workflow; the name it was given."""
-        workflow = models.Workflow.model_validate(manifest)
-        request = models.WorkflowCreateRequest(workflow=workflow)
-        made = self._asked(lambda: self._service.create_workflow(request))
-        return str(made.metadata.name)
+        made = self._asked("POST", "", json={"workflow": manifest})
+        name = made.get("metadata", {}).get("name")
+        if not name:
+            raise BackendError(self._no_argo())
+        return str(name)
 
     def state(self, name: str) -> State:
         """How far a workflow is."""
         status = self._status(name, _BRIEF)
-        progress = _DONE_OF.fullmatch(status.progress or "")
+        progress = _DONE_OF.fullmatch(status.get("progress", ""))
         done, total = (int(progress[1]), int(progress[2])) if progress else (0, 0)
-        return State(name, status.phase or "", done, total)
+        return State(name, status.get("phase", ""), done, total)
 
     def failures(self, name: str) -> list[Failure]:
         """The tasks of a workflow that failed for good; the workflow itself, if none did."""
         status = self._status(name)
-        found = list(_failures(status.nodes or {}))
-        if found or status.phase not in {"Failed", "Error"}:
+        found = list(_failures(status.get("nodes") or {}))
+        phase = status.get("phase", "")
+        if found or phase not in _OVER - {"Succeeded"}:
             return found
-        return [Failure(name, status.message or f"the workflow's phase is {status.phase}")]
+        return [Failure(name, status.get("message") or f"the workflow's phase is {phase}")]
 
-    def _status(self, name: str, fields: str | None = None) -> models.WorkflowStatus:
-        found = self._asked(lambda: self._service.get_workflow(name, fields=fields))
-        return found.status or models.WorkflowStatus()
+    def _status(self, name: str, fields: str | None = None) -> Mapping[str, Any]:
+        found = self._asked("GET", f"/{name}", params={"fields": fields} if fields else None)
+        status: Mapping[str, Any] = found.get("status") or {}
+        return status
 
-    def _asked(self, ask: Callable[[], models.Workflow]) -> models.Workflow:
+    def _asked(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        url = f"{self.address}/api/v1/workflows/{self._namespace}{path}"
+        more |= {"timeout": _TIMEOUT, "verify": self._trusted}
         try:
-            return ask()
-        except HeraException as error:
-            self._refused(error)
+            answer = self._session.request(method, url, **more)
         except requests.exceptions.SSLError as error:
             raise ConfigError(self._not_trusted(str(error))) from error
-        except (requests.exceptions.JSONDecodeError, ValidationError, TypeError, KeyError) as error:
-            raise BackendError(
-                f"{self.address} does not answer as an Argo server does; is it one?"
-            ) from error
         except requests.RequestException as error:
             raise BackendError(
                 f"the Argo server {self.address} cannot be reached; is the address under [argo] in "
                 "sonde.toml right, and is there a way to it (a tunnel, a proxy)?"
             ) from error
-        except OSError as error:  # requests looks for the file before it connects
-            raise ConfigError(
-                f"the certificates {self._ca_file} cannot be read; correct `ca_file` under [argo]"
-            ) from error
+        if not answer.ok:
+            self._refused(answer)
+        return self._json(answer)
 
-    def _refused(self, error: HeraException) -> NoReturn:
+    def _json(self, answer: requests.Response) -> dict[str, Any]:
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise BackendError(self._no_argo())
+        return found
+
+    def _refused(self, answer: requests.Response) -> NoReturn:
         """Say in a sentence what the server says, by who can act."""
-        said = _message(error)
-        match getattr(error, "status_code", None):
+        said = _reason(answer)
+        match answer.status_code:
             case 401:
                 raise ConfigError(
                     f"the Argo server does not know the token in {TOKEN}, or it has run out; "
@@ -135,10 +139,13 @@ class Server:
                     f'the Argo server finds no such workflow, or no namespace "{self._namespace}"; '
                     f"correct `namespace` under [argo]: {said}"
                 )
-            case 400 | 409:
+            case status if 400 <= status < 500 and status not in {408, 429}:
                 raise ConfigError(f"the Argo server does not take the workflow: {said}")
-            case _:
-                raise BackendError(f"the Argo server is in trouble; try again later: {said}")
+            case status:
+                raise BackendError(f"the Argo server is in trouble ({status}); try later: {said}")
+
+    def _no_argo(self) -> str:
+        return f"{self.address} does not answer as an Argo server does; is it one?"
 
     def _not_trusted(self, said: str) -> str:
         if "doesn't match" in said or "not valid for" in said or "Hostname mismatch" in said:
@@ -152,19 +159,15 @@ class Server:
         )
 
 
-class _Session(requests.Session):
-    """Every request has a limit, and trusts what it is told to."""
-
-    def __init__(self, ca_file: str | None) -> None:
-        super().__init__()
-        self._ca_file = ca_file
-
-    def request(self, *args: Any, **more: Any) -> requests.Response:
-        """One request."""
-        more["timeout"] = _TIMEOUT
-        if self._ca_file is not None:
-            more["verify"] = self._ca_file
-        return super().request(*args, **more)
+def _certificates(path: str) -> str:
+    """The file, if certificates can be read from it."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ConfigError(
+            f"no certificates can be read from {path}; correct `ca_file` under [argo] in sonde.toml"
+        ) from error
+    return path
 
 
 def watch(
@@ -206,38 +209,40 @@ def raise_worst(failures: Sequence[Failure]) -> None:
     raise error
 
 
-def _failures(nodes: dict[str, models.NodeStatus]) -> Iterator[Failure]:
-    """Retry nodes have the phase of their last try; their tries are not looked at."""
-    for node in sorted(nodes.values(), key=lambda node: node.name):
-        if node.template_name not in {ANALYSE, PUBLISH} or node.type != "Retry":
+def _failures(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[Failure]:
+    """A node of the type Retry has the phase of its last try; its tries are its children."""
+    for node in sorted(nodes.values(), key=lambda node: str(node.get("name"))):
+        if node.get("templateName") not in {ANALYSE, PUBLISH} or node.get("type") != "Retry":
             continue
-        if node.phase not in {"Failed", "Error"}:
+        if node.get("phase") not in _OVER - {"Succeeded"}:
             continue
-        tries = [nodes[child] for child in node.children or () if child in nodes]
-        own = [each for each in tries if each.template_name == node.template_name]
-        last = max(own, key=_number, default=node)
-        message = last.message or node.message or f"phase {node.phase}"
+        children = [nodes[child] for child in node.get("children") or () if child in nodes]
+        tries = [each for each in children if each.get("templateName") == node["templateName"]]
+        last = max(tries, key=_number, default=node)
+        message = last.get("message") or node.get("message") or f"phase {node['phase']}"
         yield Failure(_named(node), message, _exit_code(last))
 
 
-def _named(node: models.NodeStatus) -> str:
-    values = {each.name: each.value for each in (node.inputs and node.inputs.parameters) or ()}
-    return values.get("slug") or "publication"
+def _named(node: Mapping[str, Any]) -> str:
+    inputs = (node.get("inputs") or {}).get("parameters") or ()
+    return {each["name"]: each.get("value") for each in inputs}.get("slug") or "publication"
 
 
-def _number(node: models.NodeStatus) -> int:
+def _number(node: Mapping[str, Any]) -> int:
     """Of a try: `main.analyse(0:..)(2)` is the third."""
-    found = re.search(r"\((\d+)\)$", node.name)
+    found = re.search(r"\((\d+)\)$", str(node.get("name")))
     return int(found[1]) if found else 0
 
 
-def _exit_code(node: models.NodeStatus) -> int | None:
-    said = node.outputs.exit_code if node.outputs else None
-    return int(said) if said and said.lstrip("-").isdecimal() else None
+def _exit_code(node: Mapping[str, Any]) -> int | None:
+    said = str((node.get("outputs") or {}).get("exitCode", ""))
+    return int(said) if said.isdecimal() else None
 
 
-def _message(error: HeraException) -> str:
+def _reason(answer: requests.Response) -> str:
     """The server's own words; a page for people is none."""
-    found = re.search(r"with message: `(.*)`$", str(error), re.DOTALL)
-    said = " ".join((found[1] if found else str(error)).split())
-    return "(no reason given)" if not said or said.startswith("<") else said[:300]
+    try:
+        said = " ".join(str(answer.json()["message"]).split())
+    except (ValueError, KeyError, TypeError):
+        said = ""
+    return said[:300] or "no reason given"
