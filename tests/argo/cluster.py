@@ -21,6 +21,7 @@ class Pod:
     image: str
     command: list[str]
     args: list[str]
+    env: dict[str, str]
 
 
 def filled(text: str, scope: dict[str, str]) -> str:
@@ -62,6 +63,7 @@ def pods(manifest: dict[str, Any], task: str) -> Iterator[Pod]:
             filled(container["image"], inputs),
             container["command"],
             [filled(each, inputs) for each in container["args"]],
+            {each["name"]: each["value"] for each in container["env"]},
         )
 
 

@@ -67,6 +67,8 @@ def command(
         click.echo(f"nothing to do as of {work.plan.as_of}", err=dry_run)
         return
     submission = prepare(work, argo, os.environ)
+    for slug in submission.left_out:
+        click.echo(f'error: {slug} -> left out: Argo would read "{{{{" as a template', err=True)
     if server is None:
         _print(submission)
         return
@@ -99,8 +101,6 @@ def _print(submission: Submission) -> None:
 def _submit(submission: Submission, server: Server) -> list[str]:
     from sonde.argo.submission import said
 
-    for slug in submission.left_out:
-        click.echo(f'error: {slug} -> left out: Argo cannot pass on a slug with "{{{{"', err=True)
     names = []
     for manifest in submission.manifests:
         names.append(server.submit(manifest))
