@@ -59,6 +59,11 @@ class TestSubmission:
         """As `argo auth token` prints it."""
         assert argo.connect(token=f"Bearer {TOKEN}").submit(manifest())
 
+    def test_the_token_counts_and_not_what_netrc_says(self, argo, tmp_path, monkeypatch):
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password hunter2")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        assert argo.connect().submit(manifest())
+
 
 class TestRefusals:
     @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_the_settings_of_the_guide_are_accepted():
     assert set(given) <= {field.name for field in fields(Argo)}
 
 
-# From `jetstream --help` and that of each command, version 2026.8.
+# From the help of each command of mozilla-jetstream 2026.8.2.
 COMMANDS = re.findall(
     r"\S+",
     """
@@ -122,7 +122,7 @@ OPTIONS = re.findall(
     --argo --zone --cluster_id --cluster_ip --cluster_cert --monitor_status --return_status --image
     --image_version --memory-request --start_date --end_date --num-days --enrollment_period
     --platform --generate-population --population-sample-size --is_private --high-data-threshold
-    --moderate-data-threshold --use-cloud-function
+    --moderate-data-threshold --use-cloud-function --parallelism
 """,
 )
 

@@ -112,6 +112,16 @@ class TestDryRun:
         )
         assert dry_run(sonde, project) == []
 
+    def test_a_fault_is_one_also_then(self, sonde, project, monkeypatch):
+        set_argo(project, server="https://127.0.0.1:9")
+        monkeypatch.setenv("SONDE_ARGO_TOKEN", TOKEN)
+        add_experiment(project, "broken")
+        (project / "metric-hub/jetstream/broken.toml").write_text("[metrics]\nweekly = ['absent']")
+        assert sonde("run", "--project", project, *DATE, "--workers", 1)[0] == 2
+        code, said, errors = sonde("submit", "--project", project, *DATE)
+        assert (code, said) == (2, "nothing to do as of 2020-04-12\n")
+        assert "error: broken -> " in errors
+
     def test_pages_alone_are_a_publication(self, sonde, project):
         set_argo(project)
         assert sonde("run", "--project", project, *DATE)[0] == 0

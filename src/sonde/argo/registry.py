@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from sonde.argo.bearer import Bearer
 from sonde.argo.images import DIGEST, Image, Name
 from sonde.argo.settings import is_loopback
 from sonde.errors import BackendError, ConfigError
@@ -166,8 +167,7 @@ class Registry:
         if not answer.ok:
             return False
         said = self._json(answer)
-        token = said.get("token") or said.get("access_token")
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.auth = Bearer(str(said.get("token") or said.get("access_token")))
         return True
 
     def _safe(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import requests
 
+from sonde.argo.bearer import Bearer
 from sonde.argo.workflow import ANALYSE, PUBLISH
 from sonde.errors import BackendError, ConfigError, DataError, SondeError
 
@@ -63,7 +64,7 @@ class Server:
         self._namespace = namespace
         self._session = requests.Session()
         self._trusted = True if ca_file is None else _certificates(ca_file)
-        self._session.headers["Authorization"] = f"Bearer {token.removeprefix('Bearer ')}"
+        self._session.auth = Bearer(token.removeprefix("Bearer "))
 
     def submit(self, manifest: Mapping[str, Any]) -> str:
         """Hand over a workflow; the name it was given."""

@@ -65,7 +65,7 @@ def command(
     _say_left_out(work)
     if not (work.stale or work.obsolete or opened.unpublished(work)):
         click.echo(f"nothing to do as of {work.plan.as_of}", err=dry_run)
-        return
+        sys.exit(_faults(work))
     submission = prepare(work, argo, os.environ)
     for slug in submission.left_out:
         click.echo(f'error: {slug} -> left out: Argo would read "{{{{" as a template', err=True)
@@ -75,7 +75,12 @@ def command(
     names = _submit(submission, server)
     if wait:
         _wait(server, names)
-    sys.exit(2 if any(left.is_fault for left in work.left_out) or submission.left_out else 0)
+    sys.exit(2 if submission.left_out else _faults(work))
+
+
+def _faults(work: Work) -> int:
+    """The exit code: 2 when a configuration is at fault."""
+    return 2 if any(left.is_fault for left in work.left_out) else 0
 
 
 def _check_installed() -> None:
