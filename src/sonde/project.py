@@ -214,7 +214,8 @@ class Project:
         place = self.runner(workers) if len(groups) > 1 else Local(Resources(1))
         for published in each(groups, finish, setting, place):
             yield from published
-        publish_shared(self.lake)
+        while publish_shared(self.lake):
+            pass  # another process may have published meanwhile: the last to write has seen all
 
     def runner(self, workers: int | None = None) -> Runner:
         """Where steps are done. workers: in place of the settings' own."""

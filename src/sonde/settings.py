@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sonde.argo.keys import KINDS as ARGO
+from sonde.argo.settings import Argo
 from sonde.config import kinds
 from sonde.config.document import Document
 from sonde.config.platforms import PLATFORMS, Platform
@@ -35,6 +37,7 @@ class Settings:
     platforms: the built-in ones and those of the file, by `app_name`.
     login: of people who read the pages; None: pages are served to this machine only.
     names: under which people reach the pages, beside `localhost` and numeric addresses.
+    argo: where `sonde submit` sends work.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class Settings:
     platforms: Mapping[str, Platform] = field(default_factory=lambda: dict(PLATFORMS))
     login: Login | None = None
     names: tuple[str, ...] = ()
+    argo: Argo = field(default_factory=Argo)
 
 
 def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
@@ -98,6 +102,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         platforms={**PLATFORMS, **platforms},
         login=login,
         names=value["SONDE_SERVE_NAMES"],
+        argo=_argo(value, folder),
     )
 
 
@@ -189,6 +194,17 @@ def _digits(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
+def _argo_key(name: str, kind: kinds.Kind) -> _Key:
+    default = getattr(Argo(), name)
+    match default:
+        case tuple():
+            return _Key("argo", name, kind, _separated, default)
+        case int():
+            return _Key("argo", name, kind, _digits, default)
+        case _:
+            return _Key("argo", name, kind, default=default)
+
+
 _KEYS = (
     _Key("experiments", "source", kinds.name, default="experiments.json"),
     _Key("config", "repos", _locations, _separated, default=("metric-hub",)),
@@ -203,10 +219,11 @@ _KEYS = (
     _Key("serve", "trusted_proxies", _networks, _separated, default=()),
     _Key("serve", "private_users", kinds.names, _separated, default=()),
     _Key("serve", "names", kinds.names, _separated, default=()),
+    *(_argo_key(name, kind) for name, kind in {**ARGO, "memory": _memory}.items()),
 )
 _SECTIONS = {
     section: {key.name for key in _KEYS if key.section == section}
-    for section in ("experiments", "config", "lake", "run", "serve")
+    for section in ("experiments", "config", "lake", "run", "serve", "argo")
 }
 _PLATFORM: Mapping[str, kinds.Kind] = {
     "app_id": kinds.name,
@@ -348,6 +365,12 @@ def _leaves(
             yield from _leaves(value, (*path, key))
         else:
             yield (*path, key), value
+
+
+def _argo(value: Mapping[str, Any], folder: Path) -> Argo:
+    given = {key.name: value[key.variable] for key in _KEYS if key.section == "argo"}
+    ca_file = given["ca_file"]
+    return Argo(**{**given, "ca_file": ca_file and _absolute(ca_file, folder)})
 
 
 def _absolute(location: str, folder: Path) -> str:

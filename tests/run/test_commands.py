@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from mozilla_nimbus_schemas.jetstream import AnalysisErrors, Metadata, Statistics
 
 from sonde.cli import main
@@ -164,3 +165,18 @@ def test_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run["bytes_read"] > 0
     assert {step["run"] for step in said["steps"]} == {run["run"]}
     assert sonde(capsys, "runs", "--project", tmp_path, "--steps", 0).count("\n") == 2
+
+
+def test_removed_results_are_computed_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `docs/jetstream.md` says, for what no fingerprint knows."""
+    browser.write_project(tmp_path)
+    sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
+    statistics = tmp_path / "lake/sonde/statistics"
+    before = DeltaTable(str(statistics)).to_pyarrow_table().num_rows
+    DeltaTable(str(statistics)).delete(f"experiment = '{browser.SLUG}'")
+    assert DeltaTable(str(statistics)).to_pyarrow_table().num_rows == 0
+    assert ": 20 steps" in sonde(capsys, "plan", "--project", tmp_path, *DATE)
+    sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
+    assert DeltaTable(str(statistics)).to_pyarrow_table().num_rows == before
