@@ -119,7 +119,7 @@ class _Cluster(Generic[Task, Answer]):
         self._busy[key] = task, future
         future.add_done_callback(self._ended.put)
 
-    def next(self) -> tuple[Task, Answer | Exception]:
+    def next(self) -> tuple[Task, Answer | WorkerDiedError]:
         while True:
             try:
                 future = self._ended.get(timeout=_ALONE)
@@ -129,18 +129,23 @@ class _Cluster(Generic[Task, Answer]):
             task, _ = self._busy.pop(str(future.key))
             return task, self._answer(future)
 
-    def _answer(self, future: Future[Answer]) -> Answer | Exception:
-        if future.status == "error":
-            return _explained(future.exception())
+    def _answer(self, future: Future[Answer]) -> Answer | WorkerDiedError:
         try:
             return future.result(timeout=_GATHER)
-        except Exception as error:  # cancelled, or nobody there to give it
-            lost = BackendError(
+        except KilledWorker as error:
+            return WorkerDiedError(
+                f"{error.allowed_failures + 1} worker processes died of it, perhaps for want of "
+                "memory; give the workers more memory, or fewer threads, and run again"
+            )
+        except SondeError:
+            raise
+        except Exception as error:
+            if future.status == "error":
+                raise _unable(error) from error
+            raise BackendError(  # cancelled, or nobody is there to give it
                 f"the scheduler at {self._name} was lost; see that it runs and run again "
                 "(what was finished is kept)"
-            )
-            lost.__cause__ = error
-            return lost
+            ) from error
 
     def _check_for_workers(self) -> None:
         if not self._client.scheduler_info()["workers"]:
@@ -155,27 +160,14 @@ def _title(task: object) -> str:
     return str(task) if hasattr(task, "slug") else "publish"
 
 
-def _explained(error: BaseException | None) -> Exception:
-    """What a task raised, as who can act should read it."""
-    match error:
-        case SondeError():
-            return error
-        case KilledWorker():
-            died = WorkerDiedError(
-                f"{error.allowed_failures + 1} worker processes died of it, perhaps for want of "
-                "memory; give the workers more memory, or fewer threads, and run again"
-            )
-            died.__cause__ = error
-            return died
-        case _:
-            first_line = str(error).partition("\n")[0]
-            unable = BackendError(
-                f"the cluster cannot do what it is asked ({type(error).__name__}: {first_line}); "
-                f"install sonde {version('sonde')} with all it needs on the scheduler and the "
-                "workers, and run again"
-            )
-            unable.__cause__ = error
-            return unable
+def _unable(error: Exception) -> BackendError:
+    """What the cluster could not do, as who can act should read it."""
+    first_line = str(error).partition("\n")[0]
+    return BackendError(
+        f"the cluster cannot do what it is asked ({type(error).__name__}: {first_line}); "
+        f"install sonde {version('sonde')} with all it needs on the scheduler and the "
+        "workers, and run again"
+    )
 
 
 def _on_worker(task: Task, do: Do[Task, Answer], setting: Setting, sonde: str) -> Answer:

@@ -62,11 +62,8 @@ class Pool(Protocol[Task, _Made_co]):
     def start(self, task: Task) -> None:
         """Begin a task. There must be room."""
 
-    def next(self) -> tuple[Task, _Made_co | Exception]:
-        """Wait for a task to end: its answer, or why there is none.
-
-        WorkerDiedError concerns the task; any other exception concerns all of them.
-        """
+    def next(self) -> tuple[Task, _Made_co | WorkerDiedError]:
+        """Wait for a task to end: its answer, or that its worker died. What it raises is raised."""
 
 
 class Runner(Protocol):

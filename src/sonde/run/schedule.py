@@ -49,7 +49,7 @@ def each(
             while waiting and pool.has_room:
                 pool.start(waiting.pop())
             _, answer = pool.next()
-            if isinstance(answer, Exception):
+            if isinstance(answer, WorkerDiedError):
                 raise answer
             yield answer
 
@@ -88,11 +88,9 @@ def _split(batch: Batch, failed: dict[object, Step]) -> tuple[list[Report], Batc
     return skipped, Batch(tuple(ready)) if ready else None
 
 
-def _reports(batch: Batch, answer: list[Report] | Exception, setting: Setting) -> list[Report]:
-    match answer:
-        case WorkerDiedError():
-            return fail(batch, Problem.of(answer), setting)
-        case Exception():
-            raise answer
-        case reports:
-            return reports
+def _reports(
+    batch: Batch, answer: list[Report] | WorkerDiedError, setting: Setting
+) -> list[Report]:
+    if isinstance(answer, WorkerDiedError):
+        return fail(batch, Problem.of(answer), setting)
+    return answer

@@ -56,13 +56,10 @@ class Here(Generic[Task, Answer]):
         """Take a task."""
         self.tasks.append(task)
 
-    def next(self) -> tuple[Task, Answer | Exception]:
+    def next(self) -> tuple[Task, Answer | WorkerDiedError]:
         """Do it."""
         task = self.tasks.pop()
-        try:
-            return task, self._do(task)
-        except Exception as error:  # raised again by whoever asked
-            return task, error
+        return task, self._do(task)
 
 
 class Workers(Generic[Task, Answer]):
@@ -126,8 +123,8 @@ class Workers(Generic[Task, Answer]):
             self._busy[worker] = task
             return
 
-    def next(self) -> tuple[Task, Answer | Exception]:
-        """Wait for a task to end: its answer, what it raised, or WorkerDiedError."""
+    def next(self) -> tuple[Task, Answer | WorkerDiedError]:
+        """Wait for a task to end: its answer, or that its worker died. What it raised is raised."""
         while True:
             worker = self._ready()
             task = self._busy.pop(worker)
@@ -143,6 +140,8 @@ class Workers(Generic[Task, Answer]):
                 self.start(task)
                 continue
             self._idle.append(worker)
+            if isinstance(answer, Exception):
+                raise answer
             return task, answer
 
     def _ready(self) -> _Worker:
