@@ -82,8 +82,10 @@ class BackendError(SondeError):
     exit_code = 75
 
 
-class MemoryLimitError(BackendError):
-    """A query needs more memory than it may use. It concerns whoever asked for it, not all."""
+class MemoryLimitError(SondeError):
+    """The operator can act: a query needs more memory than it may use. Others may well do."""
+
+    exit_code = 75
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

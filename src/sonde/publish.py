@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sonde.errors import BackendError, MemoryLimitError
+from sonde.errors import BackendError
 from sonde.lake import Filled, Lake
 from sonde.pages.card import effect_in_words, key_effect
 from sonde.pages.material import Material
@@ -73,9 +73,9 @@ def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
         problem = None
         try:
             together.add(*_made(subject, lake, sources, receipts))
+        except BackendError:
+            raise
         except Exception as error:  # whatever failed, the other experiments go on
-            if isinstance(error, BackendError) and not isinstance(error, MemoryLimitError):
-                raise
             problem = Problem.of(error)
         slug, seconds = subject.experiment.slug, time.perf_counter() - started
         published.append(Published(slug, seconds, problem))

@@ -187,10 +187,10 @@ class TestSettings:
         assert {each["name"] for each in manifest["spec"]["volumes"]} == set(mounts)
 
     def test_sonde_takes_what_the_container_has(self, manifest):
-        """By itself it would count the node's cores; half of the memory is left to Python."""
+        """By itself it would count the node's cores; the rest of the memory is for what starts them."""
         container = cluster.template(manifest, ANALYSE)["container"]
         env = {each["name"]: each["value"] for each in container["env"]}
-        assert env == {"SONDE_RUN_WORKERS": "3", "SONDE_RUN_MEMORY": "3GB"}
+        assert env == {"SONDE_RUN_WORKERS": "3", "SONDE_RUN_MEMORY": "4.5GB"}
 
     def test_credentials_are_named_only(self, manifest):
         container = cluster.template(manifest, ANALYSE)["container"]

@@ -22,6 +22,7 @@ RETRIED = (75, 137)  # exit codes: trying again can help; killed, for want of me
 RETRY_IF = (
     f"lastRetry.status == 'Error' || asInt(lastRetry.exitCode) in [{', '.join(map(str, RETRIED))}]"
 )
+_WORKERS = 0.75  # of a container's memory
 _TASKS = "tasks"
 _PROJECT = "project"
 
@@ -167,7 +168,7 @@ def _container(arguments: list[str], argo: Argo) -> models.Container:
         args=arguments,
         env=[
             models.EnvVar(name="SONDE_RUN_WORKERS", value=str(argo.cpu)),
-            models.EnvVar(name="SONDE_RUN_MEMORY", value=_half(argo.memory)),
+            models.EnvVar(name="SONDE_RUN_MEMORY", value=_of_workers(argo.memory)),
         ],
         env_from=[
             models.EnvFromSource(secret_ref=models.SecretEnvSource(name=name))
@@ -238,8 +239,9 @@ def quantity(memory: str) -> str:
     return number + ("k" if unit == "K" else unit)
 
 
-def _half(memory: str) -> str:
-    """What the engines of all workers may take of a container; Python needs the rest."""
+def _of_workers(memory: str) -> str:
+    """What a container's workers may hold: one is stopped a quarter above its share, and the
+    process that starts them needs some, too. The container's own limit would end them all."""
     number = float(memory[: len(memory) - len(memory.lstrip("0123456789."))])
     unit = memory.lstrip("0123456789. ").upper().removesuffix("B").removesuffix("I")
-    return f"{number / 2:g}{unit}B"
+    return f"{number * _WORKERS:g}{unit}B"

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sonde.errors import BackendError, MemoryLimitError
+from sonde.errors import BackendError
 from sonde.lake import Filled, Lake
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
 from sonde.run.enroll import enroll
@@ -119,9 +119,9 @@ def execute(batch: Batch, setting: Setting) -> list[Report]:
     try:
         with TemporaryDirectory(prefix="sonde-") as spill:
             return _fill(batch, setting, lake, Path(spill))
+    except BackendError:
+        raise
     except Exception as error:  # whatever failed, the other batches go on
-        if isinstance(error, BackendError) and not isinstance(error, MemoryLimitError):
-            raise
         return fail(batch, Problem.of(error), setting, time.perf_counter() - started)
 
 

@@ -147,7 +147,8 @@ class Workers(Generic[Task, Answer]):
     def _ready(self) -> _Worker:
         """The next worker to answer, or to end. Who holds too much is ended meanwhile."""
         while True:
-            ready = connection.wait([each.connection for each in self._busy], _LOOK)
+            patience = None if self._most is None else _LOOK
+            ready = connection.wait([each.connection for each in self._busy], patience)
             for worker in self._busy:
                 if worker.connection in ready:
                     return worker

@@ -68,14 +68,15 @@ class Session:
         self, table: SourceTable, first: date | None = None, last: date | None = None
     ) -> None:
         """Make a table visible; with days, only the files that may hold rows of them."""
-        if table.schema is not None and not table.within(first, last):
+        files = table.within(first, last)
+        if table.schema is not None and not files:
             self.register(unfilled := f"{table.name}, no rows", table.schema.empty_table())
             rows = f"SELECT * FROM {identifier(unfilled)}"
             # Not the Arrow table itself by this name: what is registered hides a later view.
             self.execute(f"CREATE OR REPLACE VIEW {identifier(table.name)} AS {rows}")
         else:
             self.execute(view(table, first, last))
-        self._attached |= {f.path: f.size for f in table.files if f.within(first, last)}
+        self._attached |= {file.path: file.size for file in files}
 
     @property
     def bytes_attached(self) -> int:
