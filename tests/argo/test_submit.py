@@ -16,7 +16,6 @@ import pytest
 import yaml
 from deltalake import write_deltalake
 
-from sonde.cli import main
 from sonde.lake import Lake
 from sonde.site import Audience, site_table
 from sonde.stored import OWNER
@@ -26,6 +25,7 @@ from tests.argo import cluster, oci
 from tests.argo.argo import NAMESPACE, TOKEN, Argo, handler, node
 from tests.argo.schema import complaints
 from tests.argo.tls import Authority, serving
+from tests.commands import ended
 
 DATE = ("--date", "2020-04-12")
 PINNED = f"registry.example.org/team/sonde@sha256:{'0' * 64}"
@@ -66,13 +66,7 @@ def sonde(capsys: pytest.CaptureFixture[str]):
     """Runs a command: exit code, output, errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        code: object = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        said = capsys.readouterr()
-        return int(str(code or 0)), said.out, said.err
+        return ended(*arguments), *capsys.readouterr()
 
     return run
 

@@ -187,7 +187,7 @@ class TestSettings:
         assert {each["name"] for each in manifest["spec"]["volumes"]} == set(mounts)
 
     def test_sonde_takes_what_the_container_has(self, manifest):
-        """By itself it would count the node's cores; the rest of the memory is for what starts them."""
+        """It would count the cores of the node; the rest is for what starts the workers."""
         container = cluster.template(manifest, ANALYSE)["container"]
         env = {each["name"]: each["value"] for each in container["env"]}
         assert env == {"SONDE_RUN_WORKERS": "3", "SONDE_RUN_MEMORY": "4.5GB"}

@@ -13,9 +13,9 @@ import pytest
 from deltalake import DeltaTable
 from mozilla_nimbus_schemas.jetstream import AnalysisErrors, Metadata, Statistics
 
-from sonde.cli import main
 from sonde.project import Project
 from tests import browser
+from tests.commands import ended
 
 DATE = ("--date", "2020-04-12")
 
@@ -31,11 +31,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sonde(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """What the command prints; it must succeed."""
-    code: object = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
+    code = ended(*arguments)
     said = capsys.readouterr()
     assert not code, said.err
     return said.out
