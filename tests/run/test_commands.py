@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -161,6 +163,13 @@ def test_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run["bytes_read"] > 0
     assert {step["run"] for step in said["steps"]} == {run["run"]}
     assert sonde(capsys, "runs", "--project", tmp_path, "--steps", 0).count("\n") == 2
+
+
+def test_a_short_command_ends_well(analysed: Path) -> None:
+    """Threads that read a table once aborted most processes that ended right after it."""
+    command = [sys.executable, "-m", "sonde", "runs", "--project", str(analysed)]
+    codes = [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(5)]
+    assert codes == [0] * 5
 
 
 def test_removed_results_are_computed_anew(
