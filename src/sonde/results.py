@@ -181,20 +181,9 @@ def _provenance(
     )
 
 
-def folder_of(repository: str) -> str:
-    """A repository by its last part: where it lies on this machine is nobody's business.
-
-    >>> folder_of("https://example.org/mozilla/metric-hub/")
-    'metric-hub'
-    """
-    return repository.rstrip("/").rsplit("/", 1)[-1]
-
-
 def _configuration_read(configuration: Configuration) -> tuple[ConfigurationRead, ...]:
     return tuple(
-        ConfigurationRead(
-            path=folder_of(read.repository), revision=read.commit, committed=read.committed
-        )
+        ConfigurationRead(path=read.name, revision=read.commit, committed=read.committed)
         for read in configuration.revisions
     )
 
