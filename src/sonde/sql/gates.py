@@ -206,10 +206,14 @@ def _normal(argument: exp.Expr, day: Day) -> exp.Expr:
                 branch.set("this", equal)
             case.set("this", None)
     for kind in (exp.And, exp.Or):
-        for node in list(_outermost(holder, lambda n, kind=kind: isinstance(n, kind))):
+        for node in _all_outermost(holder, kind):
             _gather_constants(node, day)
     made: exp.Expr = holder.this.pop()
     return made
+
+
+def _all_outermost(tree: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
+    return list(_outermost(tree, lambda node: isinstance(node, kind)))
 
 
 def _gather_constants(node: exp.Expr, day: Day) -> None:

@@ -96,21 +96,17 @@ def monoid(aggregate: exp.Expr, day: Day) -> Monoid:
     """The aggregate, taken apart. Raises Entangled if it cannot be."""
     named = isinstance(aggregate, exp.IgnoreNulls | exp.RespectNulls)
     node = aggregate.this if named else aggregate
+    if isinstance(node, exp.ArrayAgg | exp.ArrayConcatAgg | exp.GroupConcat):
+        return _of_list(node, ignores=isinstance(aggregate, exp.IgnoreNulls))
+    if isinstance(node, exp.ApproxDistinct):
+        return _counted_set(node.this, day)
+    if isinstance(node.this, exp.Distinct):
+        return _of_distinct(node, day)
     match node:
-        case exp.Count(this=exp.Distinct() as distinct):
-            return _counted_set(_one(distinct), day)
-        case exp.ApproxDistinct():
-            return _counted_set(node.this, day)
-        case exp.Sum(this=exp.Distinct() as distinct):
-            return Monoid(_one(distinct), (_SET,), lambda values: call("list_sum", values))
-        case exp.Avg(this=exp.Distinct() as distinct):
-            return Monoid(_one(distinct), (_SET,), lambda values: call("list_avg", values))
-        case exp.Min() | exp.Max() | exp.AnyValue() if isinstance(node.this, exp.Distinct):
-            return _plain(type(node), _one(node.this))
         case exp.Count():
             is_star = isinstance(node.this, exp.Star)
             return Monoid(exp.true() if is_star else node.this, (_COUNT,), _itself)
-        case exp.CountIf() if not isinstance(node.this, exp.Distinct):
+        case exp.CountIf():
             return Monoid(node.this, (COUNT_IF,), _itself, truth=True)
         case exp.Avg():
             return Monoid(node.this, (_sum(exp.Sum), _COUNT), _mean)
@@ -118,17 +114,38 @@ def monoid(aggregate: exp.Expr, day: Day) -> Monoid:
             merge = Merge.MAX if isinstance(node, exp.ArgMax) else Merge.MIN
             part = Part(merge, lambda whole: ranked(_translated_parts(whole)))
             return Monoid(node, (part,), lambda best: field(best, "x"))
-        case exp.ArrayAgg():
-            return _listed(node, _itself, keep_nulls=not isinstance(aggregate, exp.IgnoreNulls))
-        case exp.ArrayConcatAgg():
-            return _listed(node, lambda lists: call("flatten", lists), keep_nulls=False)
-        case exp.GroupConcat():
-            text = _translated_parts(node)
-            return _listed(node, lambda values: joined(values, text), keep_nulls=False)
-        case _ if type(node) in _PLAIN and not isinstance(node.this, exp.Distinct):
+        case _ if type(node) in _PLAIN:
             return _plain(type(node), node.this)
         case _:
-            raise Entangled("it has no partial aggregates that merge exactly")
+            raise Entangled(_NOT_PARTED)
+
+
+_NOT_PARTED = "it has no partial aggregates that merge exactly"
+
+
+def _of_distinct(node: exp.Expr, day: Day) -> Monoid:
+    match node:
+        case exp.Count():
+            return _counted_set(_one(node.this), day)
+        case exp.Sum():
+            return Monoid(_one(node.this), (_SET,), lambda values: call("list_sum", values))
+        case exp.Avg():
+            return Monoid(_one(node.this), (_SET,), lambda values: call("list_avg", values))
+        case exp.Min() | exp.Max() | exp.AnyValue():
+            return _plain(type(node), _one(node.this))
+        case _:
+            raise Entangled(_NOT_PARTED)
+
+
+def _of_list(node: exp.Expr, *, ignores: bool) -> Monoid:
+    match node:
+        case exp.ArrayAgg():
+            return _listed(node, _itself, keep_nulls=not ignores)
+        case exp.ArrayConcatAgg():
+            return _listed(node, lambda lists: call("flatten", lists), keep_nulls=False)
+        case _:
+            text = _translated_parts(node)
+            return _listed(node, lambda values: joined(values, text), keep_nulls=False)
 
 
 def _one(distinct: exp.Distinct) -> exp.Expr:
@@ -181,6 +198,8 @@ _PLAIN: dict[type[exp.Expr], Merge] = {
     exp.BitwiseOrAgg: Merge.BIT_OR,
     exp.BitwiseXorAgg: Merge.BIT_XOR,
 }
+
+
 def _copies_known(value: str, n: str) -> str:
     match value:
         case "NULL":
@@ -236,8 +255,8 @@ def _qualifies(value: exp.Expr, day: Day) -> exp.Expr | None:
     if day.is_named_by(value):
         return exp.true()
     match value.unnest():
-        case exp.Case(this=None, ifs=[exp.If() as branch]) as case:
-            otherwise = case.args.get("default")
+        case exp.Case(this=None) as case if len(case.args["ifs"]) == 1:
+            branch, otherwise = case.args["ifs"][0], case.args.get("default")
         case exp.If() as branch:
             otherwise = branch.args.get("false")
         case _:
@@ -295,7 +314,9 @@ def _distinct_list(node: exp.Expr, finish: Finish, *, keep_nulls: bool) -> Monoi
     limit = None if parts.limit is None else _duck(parts.limit)
     unknown = Part(
         Merge.ANY,
-        lambda value: call("bool_or", exp.Is(this=exp.Paren(this=_duck(value)), expression=exp.Null())),
+        lambda value: call(
+            "bool_or", exp.Is(this=exp.Paren(this=_duck(value)), expression=exp.Null())
+        ),
     )
 
     def finished(values: exp.Expr, has_null: exp.Expr | None = None) -> exp.Expr:
@@ -320,7 +341,7 @@ def _ordered_list(node: exp.Expr, finish: Finish, *, keep_nulls: bool) -> Monoid
         by = full_order(parts)
         assert by is not None
         keys = {f"k{i}": key.this.copy() for i, key in enumerate(by.expressions[:-1])}
-        row = structure(**keys, x=parts.value.copy())
+        row: exp.Expr = structure(**keys, x=parts.value.copy())
         if limit is not None:
             by.set("this", row)
             row = by

@@ -18,6 +18,7 @@ from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
 from sonde.sql.calls import gather_names
+from sonde.sql.duck import wrapped
 from sonde.sql.gates import (
     ENROLLMENT,
     Argument,
@@ -30,7 +31,6 @@ from sonde.sql.gates import (
     mentions_unit,
     unit_columns,
 )
-from sonde.sql.duck import wrapped
 from sonde.sql.histograms import Made
 from sonde.sql.jsons import ROOT_ALIASES, dotted
 from sonde.sql.monoids import COUNT_IF, Merge, Part, monoid
@@ -247,11 +247,22 @@ class _Splitter:
 
 def _only_of_unit(tree: exp.Expr) -> None:
     for column in _outside_queries(tree, lambda node: isinstance(node, exp.Column)):
-        if not unit_columns(column):
+        if not unit_columns(column) and not _is_parameter(column):
             raise Entangled(f"{column.sql('bigquery')} stands outside an aggregate")
     for query in tree.find_all(exp.Query):
         if query.find(Made) is None and query.find(exp.Column) is not None:
             raise Entangled("a subquery stands outside an aggregate")
+
+
+def _is_parameter(column: exp.Expr) -> bool:
+    """Whether the column is a lambda's parameter: an element of what is merged."""
+    name = column.sql().partition(".")[0]
+    outer = column.find_ancestor(exp.Lambda)
+    while outer is not None:
+        if name in {parameter.sql() for parameter in outer.expressions}:
+            return True
+        outer = outer.find_ancestor(exp.Lambda)
+    return False
 
 
 def _filled(tree: exp.Expr, values: dict[str, exp.Expr]) -> str:

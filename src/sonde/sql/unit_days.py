@@ -45,7 +45,8 @@ def carried(kind: ExperimentsColumn, slugs: Iterable[str]) -> str | None:
     elements, branch = _CARRIED_MAPS[kind]
     keys = f"list_transform({elements}, lambda kv: kv.key)"
     first = f"list_position({keys}, kv.key) = i"
-    kept = f"list_filter({elements}, lambda kv, i: kv.key IN ({listed}) AND {branch} IS NOT NULL AND {first})"
+    counts = f"kv.key IN ({listed}) AND {branch} IS NOT NULL AND {first}"
+    kept = f"list_filter({elements}, lambda kv, i: {counts})"
     names = f"list_sort(list_transform({kept}, lambda kv: kv.key))"
     return f"coalesce(array_to_string({names}, ','), '')"
 
@@ -174,9 +175,7 @@ def row_of_nulls(relation: str) -> str:
     )
 
 
-def metrics_of(
-    enrollments: str, merged: str, metrics: Mapping[str, Split], nulls: str
-) -> str:
+def metrics_of(enrollments: str, merged: str, metrics: Mapping[str, Split], nulls: str) -> str:
     """Columns __u, __n, branch, then one per metric, by name: a row per row of `enrollments`.
 
     enrollments: name of the table `sonde.sql.units.windowed_enrollments` made, with the columns
@@ -200,4 +199,5 @@ def _empty(name: str, made: Split, nulls: str) -> str:
     if not made.rest:
         return f"z.{identifier(name)}"
     columns = ", ".join(f"e.{identifier(column)}" for column in sorted(made.rest))
-    return f"(SELECT {made.empty} FROM (SELECT {columns}) AS e, {nulls} AS ds)"
+    of_unit = f"(SELECT {columns}) AS e"
+    return f"(SELECT {made.empty} FROM {of_unit}, {nulls} AS ds GROUP BY {columns})"
