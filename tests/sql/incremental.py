@@ -26,7 +26,6 @@ from sonde.sql.unit_days import (
     row_of_nulls,
     storable,
     unit_days,
-    united,
     windows_of,
 )
 from sonde.sql.units import ENROLLED, WindowRow, rows_of, units, windowed_enrollments
@@ -38,6 +37,10 @@ from tests.sql.tree import Item, SourceSpec, items
 PAGE = Path(__file__).parents[2] / "docs" / "incremental-coverage.md"
 WEEKS = 2
 ENROLLMENT_COLUMNS = ("analysis_id", "enrollment_date", "num_enrollment_events")
+# Two experiments, of the same units: each has unit-days of its own.
+MEMBERS = f"""SELECT 1 AS __x, '{SLUG}' AS slug, __u, analysis_id AS unit, enrollment_date
+FROM {ENROLLED}
+UNION ALL SELECT 2, 'other-slug', __u, analysis_id, enrollment_date + 1 FROM {ENROLLED}"""
 WINDOW_COLUMNS = ("analysis_window_start", "analysis_window_end")
 
 
@@ -166,17 +169,16 @@ class BothWays:
         return self._values([weekly, whole], list(metrics))
 
     def merged(self, splits: Mapping[str, Split]) -> dict[str, list[object]]:
-        """The same from unit-days: stored, united, merged to weeks, the weeks merged."""
+        """The same from unit-days: in two batches, merged to weeks, the weeks merged."""
         columns, states = columns_of(splits.values()), states_of(splits.values())
-        slugs = ["other-slug", SLUG]
+        self.duck.execute(f"CREATE OR REPLACE TABLE members AS {MEMBERS}")
         for name, late in (("early", "NOT __late"), ("late", "__late")):
             batch = f"(SELECT * FROM arrived WHERE {late})"
-            self._store(name, unit_days(batch, self.source, "__unit", columns, self.days, slugs))
-        has_carried = self.source.experiments_column is not ExperimentsColumn.NONE
-        self._store("days", united(["early", "late"], columns, carried=has_carried))
-        slug = SLUG if has_carried else None
+            days = unit_days(batch, self.source, "__unit", columns, self.days, "members")
+            self._store(name, f"SELECT * FROM ({days}) WHERE __x = 1")
+        self._store("days", merged(["early", "late"], columns, ["__u", "__day"]))
         windows = window_rows(7, WEEKS)
-        self._store("weeks", windows_of("days", states, windows, AnalysisBasis.ENROLLMENTS, slug))
+        self._store("weeks", windows_of("days", states, windows, AnalysisBasis.ENROLLMENTS))
         self._store("together", merged(["weeks"], states, ["__u"]))
         self.duck.execute("CREATE OR REPLACE TABLE overall AS SELECT *, 1 AS __n FROM together")
         nulls = row_of_nulls("arrived")

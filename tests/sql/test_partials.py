@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sonde.metric import AnalysisBasis, DataSource, ExperimentsColumn
+from sonde.metric import AnalysisBasis, ExperimentsColumn
 from sonde.sql import UnsupportedSql
 from sonde.sql.partials import NotSplit, Split, split
-from sonde.sql.unit_days import carried
 from tests.sql.incremental import (
     PAGE,
     BothWays,
@@ -249,33 +248,6 @@ def test_what_cannot_be_split_says_why(text, reason):
 def test_what_cannot_be_translated_is_no_metric():
     with pytest.raises(UnsupportedSql):
         split("SUM(FARM_FINGERPRINT(x))")
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ([], ""),
-        ([("some-slug", "a")], "some-slug"),
-        ([("z", "b"), ("other", "b"), ("a", "b")], "a,z"),
-        ([("a", None), ("z", "b")], "z"),
-        ([("a", None), ("a", "b")], ""),
-        (None, ""),
-    ],
-)
-def test_the_experiments_that_a_row_carries(duck, entries, expected):
-    """Of a map's elements with one key the first counts, as get_key reads it."""
-    rows = "NULL" if entries is None else "[" + ", ".join(
-        f"{{'key': '{k}', 'value': {'NULL' if v is None else repr(v)}}}" for k, v in entries
-    ) + "]"  # fmt: skip
-    kind = "STRUCT(key VARCHAR, value VARCHAR)[]"
-    sql = carried(ExperimentsColumn.SIMPLE, ["z", "a", "some-slug"])
-    found = duck.sql(f"SELECT {sql} FROM (SELECT CAST({rows} AS {kind}) AS experiments) AS ds")
-    assert found.fetchall() == [(expected,)]
-
-
-def test_nothing_is_carried_where_rows_do_not_say():
-    source = DataSource("s", "t", experiments_column=ExperimentsColumn.NONE)
-    assert carried(source.experiments_column, ["a"]) is None
 
 
 def test_every_metric_of_the_own_tree_is_the_same_both_ways():

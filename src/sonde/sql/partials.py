@@ -198,7 +198,7 @@ class _Splitter:
         sql = part.merge.over(of_day)
         merge = part.merge
         if part.counts_days:
-            each = "p.day" if of_day == "TRUE" else f"CASE WHEN {of_day} THEN p.day END"
+            each = "p.__day" if of_day == "TRUE" else f"CASE WHEN {of_day} THEN p.__day END"
             sql, merge = f"count(DISTINCT {each})", Merge.COUNT
         name = _name(merge, sql)
         self._states[name] = State(name, sql, merge)
@@ -241,7 +241,7 @@ class _Splitter:
         self._asked |= unit_columns(value)
         holder = exp.Paren(this=value.copy())
         for node in self._day.named_in(holder):
-            node.replace(exp.column("day", "p"))
+            node.replace(exp.column("__day", "p"))
         return emit(to_duckdb(holder.this.pop()))
 
 

@@ -1,54 +1,24 @@
 """Queries that make unit-days of a source's rows, and windows of unit-days: DuckDB SQL, as text.
 
-A unit-day is one row per unit and day, and per set of experiments that the rows carry:
-unit, day, carried, rows, and one column per partial aggregate (see `sonde.sql.partials`).
-Merged unit-days have the unit's number __u, the window's __n, rows, and one column per state.
+A unit-day is one row per enrolled unit and day from its enrollment on: the experiment's number
+__x, the unit's __u, __day, rows, and one column per partial aggregate (see `sonde.sql.partials`).
+Of the enrollment day only rows that carry the experiment count, where rows say so. Merged
+unit-days have __u, the window's __n, rows, and one column per state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from sonde.errors import ConfigError
-from sonde.metric import AnalysisBasis, DataSource, ExperimentsColumn
+from sonde.metric import AnalysisBasis, DataSource
 from sonde.sql.partials import Column, Split, State
-from sonde.sql.text import identifier, quoted
+from sonde.sql.text import identifier
 from sonde.sql.translate import expression
-from sonde.sql.units import ENROLLED, WindowRow, grid
+from sonde.sql.units import ENROLLED, WindowRow, grid, recorded_branch
 
 WINDOW_KEYS = ("__u", "__n")
 # What Parquet and numpy have no integer for. A sum of INT64 is one, or BigQuery would have failed.
 _STORED = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT"}
-_CARRIED_MAPS = {
-    ExperimentsColumn.SIMPLE: ("ds.experiments", "kv.value"),
-    ExperimentsColumn.NATIVE: ("ds.experiments", "kv.value.branch"),
-    ExperimentsColumn.GLEAN: ("ds.ping_info.experiments", "kv.value.branch"),
-}
-
-
-def carried(kind: ExperimentsColumn, slugs: Iterable[str]) -> str | None:
-    """DuckDB SQL over `ds`: which of the experiments a row carries, sorted, with commas between.
-
-    Agrees with `sonde.sql.units.recorded_branch`: of a map's elements with one key the first
-    counts. None when rows do not say, or no experiment is asked for.
-    """
-    wanted = sorted(set(slugs))
-    if any("," in slug for slug in wanted):
-        raise ConfigError(f"an experiment's slug has no comma: {wanted}")
-    if not wanted or kind is ExperimentsColumn.NONE:
-        return None
-    listed = ", ".join(quoted(slug) for slug in wanted)
-    if kind is ExperimentsColumn.EVENTS_STREAM:
-        slug = expression("JSON_VALUE(ds.event_extra, '$.experiment')")
-        branch = expression("JSON_VALUE(ds.event_extra, '$.branch')")
-        return f"CASE WHEN {slug} IN ({listed}) AND {branch} IS NOT NULL THEN {slug} ELSE '' END"
-    elements, branch = _CARRIED_MAPS[kind]
-    keys = f"list_transform({elements}, lambda kv: kv.key)"
-    first = f"list_position({keys}, kv.key) = i"
-    counts = f"kv.key IN ({listed}) AND {branch} IS NOT NULL AND {first}"
-    kept = f"list_filter({elements}, lambda kv, i: {counts})"
-    names = f"list_sort(list_transform({kept}, lambda kv: kv.key))"
-    return f"coalesce(array_to_string({names}, ','), '')"
 
 
 def unit_days(
@@ -57,35 +27,31 @@ def unit_days(
     unit_column: str,
     columns: Sequence[Column],
     days: tuple[str, str],
-    slugs: Iterable[str] = (),
-    units: str | None = None,
+    members: str,
 ) -> str:
-    """One row per unit and day, both inclusive; where rows say so, per set of experiments carried.
+    """One row per experiment, unit and day; days: first and last, as SQL.
 
-    relation: the source in DuckDB SQL. days: as SQL. slugs: experiments to look for in the rows.
-    units: a table whose column `unit` has the ids that matter; None: all.
+    relation: the source in DuckDB SQL. members: name of a table of all experiments' units: __x,
+    slug, __u, unit, enrollment_date.
     """
     unit = f"CAST({expression(f'ds.{unit_column}')} AS VARCHAR)"
     day = f"CAST({expression(f'ds.{source.submission_date_column}')} AS DATE)"
-    which = carried(source.experiments_column, slugs)
-    keys = [f"{unit} AS unit", f"{day} AS day"]
-    keys += [] if which is None else [f"{which} AS carried"]
-    selected = [*keys, "count(*) AS rows"]
-    selected += [f"{column.sql} AS {identifier(column.name)}" for column in columns]
-    known = f"IN (SELECT unit FROM {units})" if units is not None else "IS NOT NULL"
-    body = ",\n  ".join(selected)
+    recorded = recorded_branch(source.experiments_column, "m.slug")
+    since = f"m.enrollment_date <= {day}"
+    if recorded is not None:
+        carries = f"{expression(recorded)} IS NOT NULL"
+        since += f"\n  AND CASE WHEN m.enrollment_date = {day} THEN {carries} ELSE TRUE END"
+    made = "".join(f",\n  {column.sql} AS {identifier(column.name)}" for column in columns)
     return f"""SELECT
-  {body}
+  m.__x,
+  m.__u,
+  {day} AS __day,
+  count(*) AS rows{made}
 FROM {relation} AS ds
+JOIN {members} AS m ON m.unit = {unit}
 WHERE {day} BETWEEN {days[0]} AND {days[1]}
-  AND {unit} {known}
-GROUP BY {", ".join(str(i) for i in range(1, len(keys) + 1))}"""
-
-
-def united(tables: Sequence[str], columns: Sequence[Column], *, carried: bool) -> str:
-    """Several batches of unit-days as one: of each unit, day and set carried, one row."""
-    keys = ["unit", "day", *(["carried"] if carried else [])]
-    return _merged(tables, keys, columns)
+  AND {since}
+GROUP BY 1, 2, 3"""
 
 
 def windows_of(
@@ -93,50 +59,39 @@ def windows_of(
     states: Sequence[State],
     windows: Sequence[WindowRow],
     anchor: AnalysisBasis,
-    slug: str | None,
 ) -> str:
     """One row per enrolled unit and window in which it has rows.
 
-    unit_days: name of a table of them. windows: of equal length, without gaps in their indices'
-    days. anchor: the day that windows count from. slug: of the day of enrollment only rows that
-    carry this experiment count; None: the source's rows do not say, all count.
+    unit_days: an experiment's, as a relation. windows: of equal length, without gaps in their
+    indices' days. anchor: the day that windows count from.
     """
     start, days = grid(windows)
     indices = [window.index for window in windows]
     first, last = (min(indices) - 1) * days, max(indices) * days - 1
-    since = "p.day - " + (
+    since = "p.__day - " + (
         "e.enrollment_date" if anchor is AnalysisBasis.ENROLLMENTS else "e.exposure_date"
     )
     offset = f"({since} - ({start}))"
-    carries = ""
-    if slug is not None:
-        carries = f"\n  AND (p.day <> e.enrollment_date OR {_has(slug)})"
     selected = "".join(f",\n  {state.sql} AS {identifier(state.name)}" for state in states)
     return f"""SELECT
   e.__u,
   CAST({offset} // {days} AS INTEGER) + 1 AS __n,
   CAST(sum(p.rows) AS BIGINT) AS rows{selected}
 FROM {unit_days} AS p
-JOIN {ENROLLED} AS e ON e.analysis_id = p.unit
-WHERE {offset} BETWEEN {first} AND {last}{carries}
+JOIN {ENROLLED} AS e ON e.__u = p.__u
+WHERE {offset} BETWEEN {first} AND {last}
 GROUP BY 1, 2"""
 
 
-def _has(slug: str) -> str:
-    return f"contains(',' || p.carried || ',', {quoted(f',{slug},')})"
-
-
 def merged(
-    tables: Sequence[str], states: Sequence[State], keys: Sequence[str] = WINDOW_KEYS
+    tables: Sequence[str],
+    parts: Sequence[Column | State],
+    keys: Sequence[str] = WINDOW_KEYS,
 ) -> str:
-    """Several tables of states of disjoint days as one, by `keys`: a day's added to what was.
+    """Several tables of partial aggregates of disjoint rows as one, by `keys`.
 
     Leave out __n of the keys to make of windows what is true of all of them.
     """
-    return _merged(tables, keys, states)
-
-
-def _merged(tables: Sequence[str], keys: Sequence[str], parts: Sequence[Column | State]) -> str:
     names = ", ".join([*keys, "rows", *(identifier(part.name) for part in parts)])
     rows = "\n  UNION ALL ".join(f"SELECT {names} FROM {table}" for table in tables)
     made = "".join(
@@ -175,11 +130,18 @@ def row_of_nulls(relation: str) -> str:
     )
 
 
-def metrics_of(enrollments: str, merged: str, metrics: Mapping[str, Split], nulls: str) -> str:
+def metrics_of(
+    enrollments: str,
+    merged: str,
+    metrics: Mapping[str, Split],
+    nulls: str,
+    with_rows: str | None = None,
+) -> str:
     """Columns __u, __n, branch, then one per metric, by name: a row per row of `enrollments`.
 
     enrollments: name of the table `sonde.sql.units.windowed_enrollments` made, with the columns
     the metrics mention. merged: name of a table of states. nulls: the source's row of NULLs.
+    with_rows: name of a further column, whether the unit has rows.
     """
     constant = {name: made.empty for name, made in metrics.items() if not made.rest}
     selected = "".join(
@@ -187,6 +149,8 @@ def metrics_of(enrollments: str, merged: str, metrics: Mapping[str, Split], null
         f" AS {identifier(name)}"
         for name, made in metrics.items()
     )
+    if with_rows is not None:
+        selected += f",\n  s.rows IS NOT NULL AS {identifier(with_rows)}"
     empties = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in constant.items())
     joined = f"\nCROSS JOIN (SELECT {empties} FROM {nulls} AS ds) AS z" if constant else ""
     return f"""SELECT e.__u, e.__n, e.branch{selected}

@@ -35,17 +35,20 @@ class WindowRow:
 
 
 def recorded_branch(kind: ExperimentsColumn, slug: str) -> str | None:
-    """BigQuery expression over `ds`: the branch that a row names for the experiment, or null."""
+    """BigQuery expression over `ds`: the branch that a row names for the experiment, or null.
+
+    slug: the experiment's, as SQL.
+    """
     match kind:
         case ExperimentsColumn.SIMPLE:
-            return f"mozfun.map.get_key(ds.experiments, {string(slug)})"
+            return f"mozfun.map.get_key(ds.experiments, {slug})"
         case ExperimentsColumn.NATIVE:
-            return f"mozfun.map.get_key(ds.experiments, {string(slug)}).branch"
+            return f"mozfun.map.get_key(ds.experiments, {slug}).branch"
         case ExperimentsColumn.GLEAN:
-            return f"mozfun.map.get_key(ds.ping_info.experiments, {string(slug)}).branch"
+            return f"mozfun.map.get_key(ds.ping_info.experiments, {slug}).branch"
         case ExperimentsColumn.EVENTS_STREAM:
             return (
-                f"IF(JSON_VALUE(ds.event_extra, '$.experiment') = {string(slug)}, "
+                f"IF(JSON_VALUE(ds.event_extra, '$.experiment') = {slug}, "
                 "JSON_VALUE(ds.event_extra, '$.branch'), NULL)"
             )
         case ExperimentsColumn.NONE:
@@ -69,7 +72,7 @@ def rows_of(
     """
     day = f"CAST({expression(f'ds.{source.submission_date_column}')} AS DATE)"
     unit = f"CAST({expression(f'ds.{unit_column}')} AS VARCHAR)"
-    recorded = recorded_branch(source.experiments_column, slug)
+    recorded = recorded_branch(source.experiments_column, string(slug))
     carries = ""
     if recorded is not None:
         carries = f"\n  AND ({day} <> en.enrollment_date OR {expression(recorded)} IS NOT NULL)"
@@ -85,7 +88,7 @@ WHERE {day} BETWEEN {days[0]} AND {days[1]}{carries}"""
 
 def recorded_column(source: DataSource, slug: str) -> list[str]:
     """What `sanity` needs of the rows, as SQL."""
-    recorded = recorded_branch(source.experiments_column, slug)
+    recorded = recorded_branch(source.experiments_column, string(slug))
     return [] if recorded is None else [f"CAST({expression(recorded)} AS VARCHAR) AS __recorded"]
 
 
