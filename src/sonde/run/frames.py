@@ -17,11 +17,14 @@ from sonde.plan.windows import DueWindow
 from sonde.run.outcome import Problem
 from sonde.sql import expression, relation
 from sonde.sql.enrollments import EnrollmentDates, in_dataset, signal_dates
+from sonde.sql.partials import Split
 from sonde.sql.separable import separable
-from sonde.sql.text import date_literal, identifier, quoted
+from sonde.sql.text import date_literal, identifier
+from sonde.sql.unit_days import metrics_of, row_of_nulls
 from sonde.sql.units import (
     ENROLLED,
     WindowRow,
+    numbered,
     rows_of,
     units,
     windowed_enrollments,
@@ -68,8 +71,8 @@ class Frames:
         """
         self._session.execute(
             f"CREATE TEMP TABLE {ENROLLED} AS\n"
-            "SELECT CAST(row_number() OVER () AS INTEGER) AS __u, * EXCLUDE (in_several_branches)\n"
-            f"FROM read_parquet({quoted(file)})\nWHERE NOT in_several_branches"
+            f"SELECT * EXCLUDE (in_several_branches)\nFROM ({numbered(file)})\n"
+            "WHERE NOT in_several_branches"
         )
 
     def attach(
@@ -93,16 +96,23 @@ class Frames:
 
         further: columns as SQL, beside those that the metrics name.
         """
+        name, text = self.state(source, metrics, further)
+        first, last = map(date_literal, days)
+        exact = text.replace("$first_day", first).replace("$last_day", last)
+        self._session.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS\n{exact}")
+        return name
+
+    def state(
+        self, source: DataSource, metrics: Iterable[Metric], further: Iterable[str] = ()
+    ) -> tuple[str, str]:
+        """The name of the table of the source's rows, and the SQL that makes it."""
         name = identifier(f"rows_{source.name}")
         read = relation(self._expression(source))
         columns = [*self._needed(read.sql, metrics), *further]
         unit, slug = source.unit_column(self._experiment.analysis_unit), self._experiment.slug
         text = rows_of(read.sql, source, unit, slug, columns, ("$first_day", "$last_day"))
-        first, last = map(date_literal, days)
-        exact = text.replace("$first_day", first).replace("$last_day", last)
-        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{exact}")
         self._rows_text[name] = text
-        return name
+        return name, text
 
     def _expression(self, source: DataSource) -> str:
         return in_dataset(self._experiment, source.from_expression, source)
@@ -176,10 +186,45 @@ class Frames:
         except DataError:
             kept = self._working(kept, enrollments, rows, windows, anchor)
             self._fill(name, units(enrollments, rows, kept, windows, anchor))
+        self._tell(rows, kept, windows, anchor)
+        return name
+
+    def _tell(
+        self,
+        rows: str,
+        metrics: Mapping[str, str],
+        windows: Sequence[WindowRow],
+        anchor: AnalysisBasis,
+    ) -> None:
         self.statements += [
             f"CREATE TABLE {rows} AS\n{self._rows_text[rows]};",
-            f"{units('windows', rows, kept, windows, anchor)};",
+            f"{units('windows', rows, metrics, windows, anchor)};",
         ]
+
+    def merged(
+        self,
+        enrollments: str,
+        states: str,
+        rows: str,
+        source: DataSource,
+        metrics: Sequence[tuple[Metric, Split]],
+        due: Sequence[DueWindow],
+        anchor: AnalysisBasis,
+    ) -> str:
+        """The same table as `units` makes, from states of unit-days; its name.
+
+        states: name of a table of them. rows: name of the table of rows, which need not be there:
+        what is told of the metrics is what they mean. Raises DataError when a metric fails.
+        """
+        windows = [
+            WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due
+        ]
+        name = self._name("units")
+        splits = {metric.name: made for metric, made in metrics}
+        nulls = row_of_nulls(relation(self._expression(source)).sql)
+        self._fill(name, metrics_of(enrollments, states, splits, nulls, WITH_ROWS))
+        translated = self._translated(metric for metric, _ in metrics)
+        self._tell(rows, translated | HAS_ROWS, windows, anchor)
         return name
 
     def _translated(self, metrics: Iterable[Metric]) -> dict[str, str]:
@@ -212,7 +257,10 @@ class Frames:
         return kept
 
     def _fill(self, name: str, text: str) -> None:
-        """Run the query, with each column as a type that statistics know."""
+        """Run the query, with each column as a type that statistics know.
+
+        In the order of units, however they came: sums of doubles depend on it.
+        """
         described = self._session.rows(f"DESCRIBE {text}")
         casts = []
         for column, kind, *_ in described:
@@ -230,6 +278,7 @@ class Frames:
                 )
         self._session.execute(
             f"CREATE OR REPLACE TEMP TABLE {name} AS\nSELECT {', '.join(casts)}\nFROM (\n{text}\n)"
+            "\nORDER BY __n, __u"
         )
 
     def signal(self, sources: Sources, signal: ExposureSignal, due: Sequence[DueWindow]) -> str:
@@ -326,6 +375,7 @@ GROUP BY en.__u, w.__n"""
         self._views |= set() if joins else {name}
         self._session.execute(
             f"CREATE TEMP {kind} {name} AS\nSELECT {', '.join(columns)}\nFROM {base} AS t{joins}"
+            + ("\nORDER BY t.__n, t.__u" if joins else "")
         )
         return name, frozenset(self._session.columns(name))
 

@@ -18,7 +18,7 @@ from datetime import date
 from typing import assert_never
 
 from sonde.metric import AnalysisBasis, DataSource, ExperimentsColumn
-from sonde.sql.text import date_literal, identifier, string
+from sonde.sql.text import date_literal, identifier, quoted, string
 from sonde.sql.translate import expression
 
 ENROLLED = "enrolled"  # the session's table of units: __u, and the columns of `enrollments_query`
@@ -55,6 +55,16 @@ def recorded_branch(kind: ExperimentsColumn, slug: str) -> str | None:
             return None
         case _:
             assert_never(kind)
+
+
+def numbered(file: str) -> str:
+    """The rows of an enrollments' file, each with its number __u.
+
+    They are in the order of their dates: who enrolls later changes nobody's number.
+    """
+    return (
+        f"SELECT CAST(row_number() OVER () AS INTEGER) AS __u, *\nFROM read_parquet({quoted(file)})"
+    )
 
 
 def rows_of(
