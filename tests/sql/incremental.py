@@ -28,7 +28,13 @@ from sonde.sql.unit_days import (
     unit_days,
     windows_of,
 )
-from sonde.sql.units import ENROLLED, WindowRow, rows_of, units, windowed_enrollments
+from sonde.sql.units import (
+    ENROLLED,
+    WindowRow,
+    joined_units,
+    rows_of,
+    windowed_enrollments,
+)
 from tests.sql.session import session
 from tests.sql.sweep import by_source, of_row, prepared
 from tests.sql.synthetic import DAYS, SLUG, UNITS
@@ -160,10 +166,10 @@ class BothWays:
 
     def _directly(self, texts: Mapping[str, str]) -> dict[str, list[object]]:
         metrics = {name: expression(text) for name, text in texts.items()}
-        weekly = units(
+        weekly = joined_units(
             "weekly", "rows_arrived", metrics, window_rows(7, WEEKS), AnalysisBasis.ENROLLMENTS
         )
-        whole = units(
+        whole = joined_units(
             "whole", "rows_arrived", metrics, window_rows(7 * WEEKS, 1), AnalysisBasis.ENROLLMENTS
         )
         return self._values([weekly, whole], list(metrics))
@@ -184,8 +190,8 @@ class BothWays:
         nulls = row_of_nulls("arrived")
         return self._values(
             [
-                metrics_of("weekly", "weeks", splits, nulls),
-                metrics_of("whole", "overall", splits, nulls),
+                metrics_of("weeks", splits, nulls, "__rows", "weekly"),
+                metrics_of("overall", splits, nulls, "__rows", "whole"),
             ],
             list(splits),
         )

@@ -23,7 +23,7 @@ from sonde.plan.steps import (
     sources_of,
 )
 from sonde.plan.windows import DueWindow
-from sonde.run.frames import HAS_ROWS, WITH_ROWS, Frames
+from sonde.run.frames import HAS_ROWS, WITH_ROWS, Frames, UnitTable
 from sonde.run.merged import Merged
 from sonde.run.outcome import Problem
 from sonde.run.score import (
@@ -145,6 +145,8 @@ class _Estimation:
     def _rows(self, source: DataSource) -> str:
         """The table of the source's rows, made when first asked for."""
         if source.name not in self.loaded:
+            # Anew: an exposure signal may have made other days of the same table visible.
+            self.frames.attach(self.tables, [source], self._days())
             with self._said_elsewhere():
                 rows = self.frames.load(source, self._own(source), self._days())
             self.loaded[source.name] = rows
@@ -196,7 +198,7 @@ class _Estimation:
             signal = self.frames.signal(self.tables, self.experiment.exposure_signal, due)
         enrolled = self.frames.windows(basis, due, self._metrics(actions), signal)
         anchor = basis if signal is None else AnalysisBasis.ENROLLMENTS
-        made = []
+        made: list[UnitTable] = []
         for source in self.sources:
             own = [
                 m
@@ -223,7 +225,7 @@ class _Estimation:
         enrolled: str,
         due: Sequence[DueWindow],
         anchor: AnalysisBasis,
-    ) -> list[str]:
+    ) -> list[UnitTable]:
         """Tables of one row per unit and window: from unit-days what can be, the rest from rows."""
         made, rest = self._from_unit_days(source, metrics, enrolled, due, anchor)
         if rest:
@@ -238,7 +240,7 @@ class _Estimation:
         enrolled: str,
         due: Sequence[DueWindow],
         anchor: AnalysisBasis,
-    ) -> tuple[list[str], list[Metric]]:
+    ) -> tuple[list[UnitTable], list[Metric]]:
         """The table of the metrics that are merged from unit-days, and those that are not."""
         kept = self.kept
         feed = None if kept is None else kept.feed(source)
@@ -248,7 +250,7 @@ class _Estimation:
         if not apart:
             return [], list(metrics)
         with self._said_elsewhere():
-            rows, _ = self.frames.state(source, self._own(source))
+            rows = self.frames.state(source, self._own(source))
         try:
             states = kept.states(feed, due, anchor)
             made = self.frames.merged(enrolled, states, rows, source, apart, due, anchor)

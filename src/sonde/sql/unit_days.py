@@ -131,31 +131,51 @@ def row_of_nulls(relation: str) -> str:
 
 
 def metrics_of(
-    enrollments: str,
     merged: str,
     metrics: Mapping[str, Split],
     nulls: str,
-    with_rows: str | None = None,
+    with_rows: str,
+    enrollments: str | None = None,
 ) -> str:
-    """Columns __u, __n, branch, then one per metric, by name: a row per row of `enrollments`.
+    """Columns __u, __n, then one per metric, by name, and `with_rows`: whether there are rows.
 
-    enrollments: name of the table `sonde.sql.units.windowed_enrollments` made, with the columns
-    the metrics mention. merged: name of a table of states. nulls: the source's row of NULLs.
-    with_rows: name of a further column, whether the unit has rows.
+    merged: name of a table of states; a row for each of its rows. nulls: the source's row of
+    NULLs. enrollments: name of the table `sonde.sql.units.windowed_enrollments` made, with the
+    columns that metrics mention: a row for each of its rows.
     """
-    constant = {name: made.empty for name, made in metrics.items() if not made.rest}
-    selected = "".join(
-        f",\n  CASE WHEN s.rows > 0 THEN {made.final} ELSE {_empty(name, made, nulls)} END"
+    if enrollments is None:
+        finals = [f"{made.final} AS {identifier(name)}" for name, made in metrics.items()]
+        columns = ",\n  ".join(["s.__u", "s.__n", *finals, f"TRUE AS {identifier(with_rows)}"])
+        return f"SELECT\n  {columns}\nFROM {merged} AS s"
+    selected = [
+        f"CASE WHEN s.rows > 0 THEN {made.final} ELSE {_empty(name, made, nulls)} END"
         f" AS {identifier(name)}"
         for name, made in metrics.items()
+    ]
+    columns = ",\n  ".join(
+        ["e.__u", "e.__n", *selected, f"s.rows IS NOT NULL AS {identifier(with_rows)}"]
     )
-    if with_rows is not None:
-        selected += f",\n  s.rows IS NOT NULL AS {identifier(with_rows)}"
-    empties = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in constant.items())
+    constant = {name: made for name, made in metrics.items() if not made.rest}
+    empties = ", ".join(f"{made.empty} AS {identifier(n)}" for n, made in constant.items())
     joined = f"\nCROSS JOIN (SELECT {empties} FROM {nulls} AS ds) AS z" if constant else ""
-    return f"""SELECT e.__u, e.__n, e.branch{selected}
+    return f"""SELECT
+  {columns}
 FROM {enrollments} AS e
 LEFT JOIN {merged} AS s ON s.__u = e.__u AND s.__n = e.__n{joined}"""
+
+
+def nothing_of(metrics: Mapping[str, Split], nulls: str, with_rows: str) -> str:
+    """One row: what the metrics are for a unit without rows, if they mention no enrollment."""
+    selected = [f"{made.empty} AS {identifier(name)}" for name, made in metrics.items()]
+    columns = ",\n  ".join(
+        [
+            "CAST(NULL AS INTEGER) AS __u",
+            "CAST(NULL AS INTEGER) AS __n",
+            *selected,
+            f"FALSE AS {identifier(with_rows)}",
+        ]
+    )
+    return f"SELECT\n  {columns}\nFROM {nulls} AS ds"
 
 
 def _empty(name: str, made: Split, nulls: str) -> str:
