@@ -17,7 +17,7 @@ from sonde.run.score import Asked, Row, Scorer
 from sonde.run.summarise import Summariser
 from sonde.sql.pretreatments import Treatment
 from sonde.sql.summaries import Frame
-from sonde.stats.needs import Columns, MomentsOf
+from sonde.stats.needs import Clip, Columns, MomentsOf, Scope
 from sonde.stats.registry import statistic
 from sonde.warehouse.duckdb import Limits, Session
 
@@ -111,3 +111,17 @@ def test_infinities_and_nan_leave_no_moments_but_a_count(session):
         found = summariser.summaries(1).moments[need]
         assert (found["a"].n, found["a"].is_finite) == (2, False)
         assert (found["b"].n, found["b"].nulls, found["b"].means) == (1, 1, (2.0,))
+
+
+def test_a_threshold_may_be_infinite(session):
+    """Most values of a branch are: the quantile is, too, and clips nothing."""
+    rows = pa.table({"__n": pa.array([1] * 6, pa.int32()), "branch": ["a"] * 3 + ["b"] * 3})
+    values = pa.array([1.0, np.inf, np.inf, 1.0, 2.0, 3.0])
+    session.register("endless", rows.append_column("x", values))
+    need = MomentsOf(("x",), Clip(0.9, Scope.PER_BRANCH))
+    for make in (InMemory, Summariser):
+        summariser = make(session, Frame("endless"))
+        summariser.answer({1: [need]})
+        found = summariser.summaries(1).moments[need]
+        assert (found["a"].n, found["a"].is_finite) == (3, False)
+        assert found["b"].means == pytest.approx([(1.0 + 2.0 + 2.8) / 3])

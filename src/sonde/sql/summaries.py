@@ -7,6 +7,7 @@ that a pre-treatment left, and is counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -230,7 +231,7 @@ def sample(frame: Frame, columns: Sequence[str], rows: int, size: int) -> str:
 def float_literal(value: float) -> str:
     """A DOUBLE with all its digits.
 
-    >>> float_literal(0.1)
-    '0.1::DOUBLE'
+    >>> float_literal(0.1), float_literal(float("inf"))
+    ('0.1::DOUBLE', "'inf'::DOUBLE")
     """
-    return f"{value!r}::DOUBLE"
+    return f"{value!r}::DOUBLE" if math.isfinite(value) else f"'{value!r}'::DOUBLE"
