@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Each in a process of its own: peak memory is a process's.
-PARTS = ("configuration", "scorecard", "demonstration", "publication", "serving")
+PARTS = ("configuration", "scorecard", "demonstration", "incremental", "publication", "serving")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks
-from benchmarks import publication
+from benchmarks import incremental, publication
 
 PARTS = sorted(
     path.stem
@@ -29,3 +29,12 @@ def test_publication_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert all("s CPU" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_days_of_experiments_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """However long they take: what the ways have in common is the same."""
+    incremental.main(["0.004"])
+    told = capsys.readouterr().out
+    assert told.count("as it should") == 2
+    assert "NOT AS IT SHOULD" not in told

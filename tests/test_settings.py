@@ -11,6 +11,7 @@ from sonde.config.platforms import PLATFORMS, Platform
 from sonde.errors import ConfigError, ConfigErrors
 from sonde.experiment import EnrollmentsQueryType
 from sonde.settings import load_settings
+from sonde.window import WindowsFrom
 
 FULL = """\
 [experiments]
@@ -30,6 +31,7 @@ telemetry.main = "/exports/main/*.parquet"
 [run]
 workers = 2
 memory = "1GB"
+windows = "incremental"
 
 [platforms.my_app]
 app_id = "org.example.app"
@@ -79,6 +81,7 @@ class TestReading:
             "telemetry.main": "/exports/main/*.parquet",
         }
         assert (settings.workers, settings.memory) == (2, "1GB")
+        assert settings.windows is WindowsFrom.UNIT_DAYS
         assert settings.platforms == {
             **PLATFORMS,
             "my_app": Platform("org.example.app", EnrollmentsQueryType.CIRRUS),
@@ -92,6 +95,7 @@ class TestReading:
         assert settings.lake_url == f"{tmp_path}/lake"
         assert settings.tables == {}
         assert settings.workers is settings.memory is None
+        assert settings.windows is WindowsFrom.ROWS
         assert settings.platforms == dict(PLATFORMS)
 
     def test_paths_are_relative_to_the_file_not_to_the_process(self, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sonde.experiment import Experiment
 from sonde.plan.steps import Estimate, statistics_table
-from sonde.plan.unit_days import merged_table, unit_days_table
+from sonde.plan.unit_days import covariates_table, merged_table, unit_days_table
 from sonde.project import Project
 from sonde.run.execute import Done
+from sonde.table import Table
 from tests import browser
 
 START = browser.day(3, 30)
@@ -201,9 +203,12 @@ class World:
         assert [pair for pair in zip(direct, incremental, strict=True) if pair[0] != pair[1]] == []
 
     def unit_days(self) -> dict[tuple[str, ...], int]:
-        """When each partition of unit-days was written."""
+        return self.written(unit_days_table)
+
+    def written(self, table_of: Callable[[Experiment], Table]) -> dict[tuple[str, ...], int]:
+        """When each partition of a table was written."""
         project = self.project("incremental")
-        table = unit_days_table(project.experiment(browser.SLUG))
+        table = table_of(project.experiment(browser.SLUG))
         return {key: r.modified for key, r in project.lake.receipts(table).items()}
 
     def merged_days(self) -> set[str]:
@@ -212,7 +217,9 @@ class World:
         return {receipt.marks[0] for receipt in project.lake.receipts(table).values()}
 
 
-@pytest.mark.parametrize("signal", ["", SIGNAL], ids=["exposures", "signal"])
+@pytest.mark.parametrize(
+    "signal", ["", pytest.param(SIGNAL, marks=pytest.mark.slow)], ids=["exposures", "signal"]
+)
 def test_results_are_the_same_day_after_day(tmp_path: Path, signal: str) -> None:
     """While units enroll, when a week is full, and once all have enrolled."""
     world = World(tmp_path, signal=signal)
@@ -243,6 +250,22 @@ def test_a_day_costs_that_days_rows(tmp_path: Path) -> None:
         had = n
 
 
+def test_covariates_are_computed_once_all_have_enrolled(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.pass_days(0, 5)
+    world.run(START + timedelta(days=5))
+    before = world.written(covariates_table)
+    world.pass_days(6, 6)
+    world.run(START + timedelta(days=6))
+    assert before
+    assert world.written(covariates_table) == before
+    world.arrive(START - timedelta(days=2), 5)
+    world.run(START + timedelta(days=6))
+    assert world.written(covariates_table).keys() == before.keys()
+    assert world.written(covariates_table) != before
+    world.check()
+
+
 def test_late_rows_change_their_day_and_what_was_merged_from_it(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.pass_days(0, 8)
@@ -256,6 +279,7 @@ def test_late_rows_change_their_day_and_what_was_merged_from_it(tmp_path: Path) 
     assert changed == {(START + timedelta(days=6)).isoformat()}
 
 
+@pytest.mark.slow
 def test_late_enrollments(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.pass_days(0, 6)
@@ -265,6 +289,7 @@ def test_late_enrollments(tmp_path: Path) -> None:
     world.check()
 
 
+@pytest.mark.slow
 def test_an_earlier_day_again(tmp_path: Path) -> None:
     """What was merged up to a later day is of no use, and is left out."""
     world = World(tmp_path)
@@ -276,6 +301,7 @@ def test_an_earlier_day_again(tmp_path: Path) -> None:
     world.check()
 
 
+@pytest.mark.slow
 def test_another_metric_of_the_same_source(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.pass_days(0, 6)

@@ -9,26 +9,34 @@ be is computed from rows, so that what is stored can never be wrong, only of no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 
 from sonde.errors import ConfigError
 from sonde.experiment import Experiment
-from sonde.metric import AnalysisBasis, AnalysisUnit, DataSource
-from sonde.plan.steps import Estimate, Step, columns_of, dataset, fingerprint
+from sonde.metric import AnalysisBasis, AnalysisUnit, DataSource, Metric
+from sonde.plan.steps import (
+    Estimate,
+    Step,
+    columns_of,
+    dataset,
+    fingerprint,
+    source_identity,
+)
 from sonde.sql import TableName, partials, relation
 from sonde.sql.enrollments import in_dataset
 from sonde.sql.partials import REVISION, Column, Split, State, split, states_of
 from sonde.sql.separable import separable
+from sonde.stats.statistic import CovariatePeriod
 from sonde.table import Table
 
 _TOGETHER = 7  # days of a feed that one task scans
 
 
 def unit_days_table(experiment: Experiment) -> Table:
-    """Partial aggregates of each enrolled unit's day."""
-    return Table(f"{dataset(experiment)}/unit_days", ("experiment", "feed", "day"))
+    """Partial aggregates of each enrolled unit's day. marks: see `day_sources`."""
+    return Table(f"{dataset(experiment)}/unit_days", ("experiment", "feed", "day"), ("made_of",))
 
 
 def merged_table(experiment: Experiment) -> Table:
@@ -39,6 +47,21 @@ def merged_table(experiment: Experiment) -> Table:
 def covariates_table(experiment: Experiment) -> Table:
     """Each unit's metrics before its enrollment, which adjust its results."""
     return Table(f"{dataset(experiment)}/covariates", ("experiment", "wanted"))
+
+
+def covariates_identity(
+    wanted: Mapping[CovariatePeriod, Sequence[Metric]], unit: AnalysisUnit
+) -> str:
+    """A digest of all that is said of some covariates."""
+    return fingerprint(
+        unit.value,
+        [[period.value, [_column_identity(m) for m in ms]] for period, ms in wanted.items()],
+    )
+
+
+def _column_identity(metric: Metric) -> list[object]:
+    source = metric.data_source
+    return [metric.name, metric.select_expression, source and source_identity(source)]
 
 
 @dataclass(frozen=True)
@@ -133,6 +156,15 @@ def day_fingerprint(feed: Feed, day: date, version: str, cohorts: Sequence[Cohor
     )
 
 
+def day_sources(feed: Feed, version: str, enrollments: str) -> str:
+    """A digest that tells without looking at units that a day's partition is right.
+
+    enrollments: the fingerprint of all of them. When it differs, cohorts may still be the same.
+    """
+    columns = [column.name for column in feed.columns]
+    return fingerprint(REVISION, feed.slug, feed.key, columns, version, enrollments)
+
+
 def merged_fingerprint(
     feed: Feed, enrollments: str, anchor: AnalysisBasis, days: int, of_days: Sequence[str]
 ) -> str:
@@ -151,6 +183,13 @@ class Scan:
     table: Table
     wanted: tuple[tuple[Experiment, Feed, frozenset[date]], ...]
     days: tuple[date, ...]
+
+    def of_days(self, days: Sequence[date]) -> list[Scan]:
+        """The same of some days only, in parts that fit a task."""
+        return [
+            replace(self, days=tuple(days[i : i + _TOGETHER]))
+            for i in range(0, len(days), _TOGETHER)
+        ]
 
     @property
     def feed(self) -> Feed:
@@ -175,19 +214,13 @@ def scans(steps: Iterable[Step]) -> list[Scan]:
                 of_feed = wanted.setdefault((table, feed.key), {})
                 _, _, days = of_feed.setdefault(step.slug, (action.experiment, feed, set()))
                 days |= set(days_of(action))
-    return [
-        Scan(table, every, days[i : i + _TOGETHER])
-        for (table, _), of_feed in wanted.items()
-        for every, days in [_sorted(of_feed.values())]
-        for i in range(0, len(days), _TOGETHER)
-    ]
+    return [_scan(table, of_feed.values()) for (table, _), of_feed in wanted.items()]
 
 
-def _sorted(
-    readers: Iterable[tuple[Experiment, Feed, set[date]]],
-) -> tuple[tuple[tuple[Experiment, Feed, frozenset[date]], ...], tuple[date, ...]]:
+def _scan(table: Table, readers: Iterable[tuple[Experiment, Feed, set[date]]]) -> Scan:
     every = tuple((e, f, frozenset(days)) for e, f, days in readers)
-    return every, tuple(sorted(frozenset[date]().union(*(days for _, _, days in every))))
+    days = frozenset[date]().union(*(each for _, _, each in every))
+    return Scan(table, every, tuple(sorted(days)))
 
 
 def days_of(action: Estimate) -> list[date]:

@@ -94,6 +94,7 @@ class Frames:
         self.statements: list[str] = []
         self._rows_text: dict[str, str] = {}
         self._views: set[str] = set()
+        self._empty: dict[str, tuple[str, frozenset[str]]] = {}
         self._made = 0
 
     def enroll(self, file: str) -> None:
@@ -137,7 +138,7 @@ class Frames:
         name = self.state(source, metrics, further)
         first, last = map(date_literal, days)
         exact = self._rows_text[name].replace("$first_day", first).replace("$last_day", last)
-        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{exact}")
+        self._session.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS\n{exact}")
         return name
 
     def state(
@@ -275,11 +276,14 @@ class Frames:
         return self._with_empty(name, columns, no_rows(query.rows, metrics))
 
     def _with_empty(self, name: str, columns: tuple[str, ...], empty_text: str) -> UnitTable:
-        empty = self._name("empty")
-        self._fill(empty, empty_text)
-        row = self._session.rows(f"SELECT * EXCLUDE (__u, __n) FROM {empty}")[0]
-        filled = {c for c, value in zip(columns, row, strict=True) if value is not None}
-        return UnitTable(name, columns, empty, frozenset(filled))
+        """With what stands for units without rows: the same for all windows of some metrics."""
+        if empty_text not in self._empty:
+            empty = self._name("empty")
+            self._fill(empty, empty_text)
+            row = self._session.rows(f"SELECT * EXCLUDE (__u, __n) FROM {empty}")[0]
+            filled = {c for c, value in zip(columns, row, strict=True) if value is not None}
+            self._empty[empty_text] = empty, frozenset(filled)
+        return UnitTable(name, columns, *self._empty[empty_text])
 
     def _translated(self, metrics: Iterable[Metric]) -> dict[str, str]:
         """The metrics in DuckDB SQL; one that cannot be translated is left out and reported."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from sonde.errors import DataError
+from sonde.errors import ConfigError, DataError
 from sonde.experiment import Experiment
 from sonde.lake import Filled, Lake
 from sonde.metric import AnalysisBasis, DataSource
@@ -17,12 +17,16 @@ from sonde.plan.unit_days import (
     Feed,
     covariates_table,
     day_fingerprint,
+    day_sources,
     feed_of,
     merged_fingerprint,
     merged_table,
     unit_days_table,
 )
 from sonde.plan.windows import DueWindow
+from sonde.sql import relation
+from sonde.sql.enrollments import in_dataset
+from sonde.sql.separable import separable
 from sonde.sql.text import identifier, quoted
 from sonde.sql.unit_days import merged, storable, windows_of
 from sonde.sql.units import ENROLLED, WindowRow, numbered
@@ -33,26 +37,63 @@ from sonde.window import Period
 
 
 @dataclass(frozen=True)
-class _Day:
-    """A day's unit-days. print: of what they should be; file: None when they are not."""
+class Day:
+    """A day's unit-days. print, made_of: of what they should be. file: None when they are not."""
 
+    day: date
     print: str
+    made_of: str
     file: Path | None
 
 
-def versions(feed: Feed, day: date, sources: Sources) -> str:
+class Days:
+    """Which unit-days of an experiment are in the lake, and are what they should be."""
+
+    def __init__(
+        self,
+        session: Session,
+        lake: Lake,
+        sources: Sources,
+        enrollments: Receipt,
+        receipts: Mapping[tuple[str, ...], Receipt],
+    ) -> None:
+        self._session, self._lake, self._sources = session, lake, sources
+        self._enrollments, self._receipts = enrollments, receipts
+        self._known: dict[tuple[str, date], Day] = {}
+        self._cohorts: tuple[Cohort, ...] | None = None
+
+    def find(self, feed: Feed, day: date) -> Day:
+        """A day of a feed. Raises DataError when a table of the feed is absent."""
+        if (feed.key, day) not in self._known:
+            self._known[feed.key, day] = self._look(feed, day)
+        return self._known[feed.key, day]
+
+    def _look(self, feed: Feed, day: date) -> Day:
+        version = version_of(feed, day, self._sources)
+        made_of = day_sources(feed, version, self._enrollments.fingerprint)
+        receipt = self._receipts.get((feed.slug, feed.key, day.isoformat()))
+        if receipt is not None and receipt.marks == (made_of,):
+            return Day(day, receipt.fingerprint, made_of, self._lake.file(receipt))
+        print_ = day_fingerprint(feed, day, version, self._found_cohorts())
+        if receipt is not None and receipt.fingerprint == print_:
+            return Day(day, print_, made_of, self._lake.file(receipt))
+        return Day(day, print_, made_of, None)
+
+    def _found_cohorts(self) -> tuple[Cohort, ...]:
+        if self._cohorts is None:
+            rows = self._session.rows(
+                "SELECT enrollment_date, count(*), bit_xor(hash(__u, analysis_id))\n"
+                f"FROM ({numbered(str(self._lake.file(self._enrollments)))})\n"
+                "GROUP BY 1 ORDER BY 1"
+            )
+            self._cohorts = tuple(Cohort(day, n, str(digest)) for day, n, digest in rows)
+        return self._cohorts
+
+
+def version_of(feed: Feed, day: date, sources: Sources) -> str:
     """The version of the rows of a day, of all tables that the feed reads."""
     names = sorted(set(feed.tables), key=str)
     return fingerprint([[str(name), sources.find(name).version(day, day)] for name in names])
-
-
-def cohorts(session: Session, file: Path) -> tuple[Cohort, ...]:
-    """The cohorts of an enrollments' file, by date."""
-    rows = session.rows(
-        "SELECT enrollment_date, count(*), bit_xor(hash(__u, analysis_id))\n"
-        f"FROM ({numbered(str(file))})\nGROUP BY 1 ORDER BY 1"
-    )
-    return tuple(Cohort(day, units, str(digest)) for day, units, digest in rows)
 
 
 class Merged:
@@ -71,10 +112,10 @@ class Merged:
     ) -> None:
         self._session, self._experiment = session, experiment
         self._lake, self._sources, self._enrollments = lake, sources, enrollments
-        self._receipts = lake.receipts(unit_days_table(experiment))
-        self._cohorts = cohorts(session, lake.file(enrollments))
+        receipts = lake.receipts(unit_days_table(experiment))
+        self._days = Days(session, lake, sources, enrollments, receipts)
+        self._numbers: dict[date, tuple[int, int]] | None = None
         self._feeds: dict[str, Feed | None] = {}
-        self._days: dict[tuple[str, date], _Day] = {}
         self._one: dict[tuple[str, AnalysisBasis, int], str] = {}
         self._made = 0
 
@@ -110,42 +151,63 @@ class Merged:
         if len(due) == 1 and due[0].period is Period.OVERALL:
             return self._from_the_start(feed, due[0], anchor)
         windows = [WindowRow(d.index, d.window.start, d.window.stop, date.max) for d in due]
-        name = self._merge(feed, windows, anchor, [d.file for d in self._span(feed, due)])
+        name = self._merge(feed, windows, anchor, self._span(feed, due))
         if len(due) == 1 and due[0].window.days == 1:
             self._one[feed.key, anchor, due[0].window.start] = name
         return name
 
-    def _span(self, feed: Feed, due: Iterable[DueWindow]) -> list[_Day]:
+    def _span(self, feed: Feed, due: Iterable[DueWindow]) -> list[Day]:
         due = list(due)
         first, last = min(d.first_data for d in due), max(d.last_data for d in due)
         return [self._day(feed, first + timedelta(days=n)) for n in range((last - first).days + 1)]
 
-    def _day(self, feed: Feed, day: date) -> _Day:
-        if (feed.key, day) not in self._days:
-            version = versions(feed, day, self._sources)
-            print_ = day_fingerprint(feed, day, version, self._cohorts)
-            receipt = self._receipts.get((feed.slug, feed.key, day.isoformat()))
-            fits = receipt is not None and receipt.fingerprint == print_
-            file = self._lake.file(receipt) if receipt is not None and fits else None
-            self._days[feed.key, day] = _Day(print_, file)
-        return self._days[feed.key, day]
+    def _day(self, feed: Feed, day: date) -> Day:
+        return self._days.find(feed, day)
 
     def _merge(
         self,
         feed: Feed,
         windows: Sequence[WindowRow],
         anchor: AnalysisBasis,
-        files: Iterable[Path | None],
+        days: Iterable[Day],
     ) -> str:
-        listed = ", ".join(quoted(str(file)) for file in files)
-        text = windows_of(f"read_parquet([{listed}])", feed.states, windows, anchor)
-        return self._create(text)
+        span = min(w.start for w in windows), max(w.stop for w in windows)
+        read = [text for day in days if (text := self._rows_of(day, span, anchor))]
+        rows = f"({' UNION ALL '.join(read or [self._no_rows(days)])})"
+        return self._create(windows_of(rows, feed.states, windows, anchor))
+
+    def _rows_of(self, day: Day, span: tuple[int, int], anchor: AnalysisBasis) -> str | None:
+        """The day's rows of the units whose windows it is in; None: there are none.
+
+        Units are numbered by the date of their enrollment: few of a file's row groups are read.
+        """
+        text = f"SELECT * FROM read_parquet({quoted(str(day.file))})"
+        if anchor is not AnalysisBasis.ENROLLMENTS:
+            return text
+        first = day.day - timedelta(days=span[1] - 1)
+        last = day.day - timedelta(days=span[0])
+        numbers = [n for date_, n in self._cohort_numbers().items() if first <= date_ <= last]
+        if not numbers:
+            return None
+        lowest, highest = min(n for n, _ in numbers), max(n for _, n in numbers)
+        return f"{text} WHERE __u BETWEEN {lowest} AND {highest}"
+
+    def _no_rows(self, days: Iterable[Day]) -> str:
+        return f"SELECT * FROM read_parquet({quoted(str(next(iter(days)).file))}) LIMIT 0"
+
+    def _cohort_numbers(self) -> dict[date, tuple[int, int]]:
+        """The lowest and highest number of the units enrolled on each date."""
+        if self._numbers is None:
+            rows = self._session.rows(
+                f"SELECT enrollment_date, min(__u), max(__u) FROM {ENROLLED} GROUP BY 1"
+            )
+            self._numbers = {day: (lowest, highest) for day, lowest, highest in rows}
+        return self._numbers
 
     def _create(self, text: str) -> str:
         self._made += 1
         name = f"merged_{self._made}"
-        described = [(column, kind) for column, kind, *_ in self._session.rows(f"DESCRIBE {text}")]
-        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{storable(text, described)}")
+        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{text}")
         return name
 
     def _from_the_start(self, feed: Feed, due: DueWindow, anchor: AnalysisBasis) -> str:
@@ -164,6 +226,9 @@ class Merged:
         name = self._create(f"SELECT *, CAST({due.index} AS INTEGER) AS __n FROM (\n{text}\n)")
         print_ = self._print(feed, due, anchor, due.window.days)
         self._write(partition, print_, name, (str(due.window.days),))
+        if known is not None:
+            # Each day's would stay in the folder for good, as large as the enrollments.
+            self._lake.file(known).unlink(missing_ok=True)
         return name
 
     def _still_right(
@@ -189,8 +254,22 @@ class Merged:
             return made
         first = due.first_enrollment + timedelta(days=had)
         days = [first + timedelta(days=n) for n in range((due.last_data - first).days + 1)]
-        files = [self._day(feed, day).file for day in days]
-        return self._merge(feed, [WindowRow(1, had, stop, date.max)], anchor, files)
+        found = [self._day(feed, day) for day in days]
+        return self._merge(feed, [WindowRow(1, had, stop, date.max)], anchor, found)
+
+    def made_of_rows(self, read: Iterable[DataSource], days: tuple[date, date]) -> str | None:
+        """A digest of the units and of the rows of some days; None when there are none to read."""
+        try:
+            found = [self._version(source, days) for source in read]
+        except (ConfigError, DataError):
+            return None  # whoever reads them says why
+        return fingerprint(self._enrollments.fingerprint, found)
+
+    def _version(self, source: DataSource, days: tuple[date, date]) -> list[object]:
+        text = in_dataset(self._experiment, source.from_expression, source)
+        first = days[0] if separable(text) else None
+        names = sorted(set(relation(text).tables), key=str)
+        return [text, [self._sources.find(name).version(first, days[1]) for name in names]]
 
     def covariates(self, wanted: str, print_: str) -> str | None:
         """The name of the table of what was kept under this fingerprint, made in the session."""
@@ -211,9 +290,11 @@ class Merged:
     def _write(
         self, partition: Partition, print_: str, name: str, marks: tuple[str, ...] = ()
     ) -> None:
+        described = list(self._session.columns(name).items())
+        text = storable(f"SELECT * FROM {name}", described)
         with self._lake.staging(partition.table) as path:
             self._session.execute(
-                f"COPY {name} TO {quoted(str(path))} (FORMAT parquet, COMPRESSION snappy)"
+                f"COPY ({text}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION snappy)"
             )
         ((rows,),) = self._session.rows(f"SELECT count(*) FROM {name}")
         filled = Filled(partition, print_, path.name, int(rows), marks)

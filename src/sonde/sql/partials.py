@@ -61,8 +61,8 @@ class Column:
 class State:
     """What is kept of a unit's days in a window.
 
-    sql: a DuckDB aggregate over unit-days `p`, of any number of rows per day, and the enrolled
-    unit `e`. merge: of states of disjoint days.
+    sql: a DuckDB aggregate over unit-days `p`, one row per day, and the enrolled unit `e`. merge:
+    of states of disjoint days.
     """
 
     name: str
@@ -198,8 +198,8 @@ class _Splitter:
         sql = part.merge.over(of_day)
         merge = part.merge
         if part.counts_days:
-            each = "p.__day" if of_day == "TRUE" else f"CASE WHEN {of_day} THEN p.__day END"
-            sql, merge = f"count(DISTINCT {each})", Merge.COUNT
+            held = "" if of_day == "TRUE" else f" FILTER (WHERE {of_day})"
+            sql, merge = f"count(*){held}", Merge.COUNT
         name = _name(merge, sql)
         self._states[name] = State(name, sql, merge)
         return name
