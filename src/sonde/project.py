@@ -37,6 +37,8 @@ from sonde.table import Partition, Receipt
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
 from sonde.window import Period
+from sonde.wire.names import clashes
+from sonde.wire.provenance import ConfigurationRead, Origin
 
 
 def yesterday() -> date:
@@ -103,6 +105,16 @@ class Project:
         read = self.configuration.revisions
         return ", ".join(f"{folder_of(each.repository)}@{each.commit or '-'}" for each in read)
 
+    def origin(self) -> Origin:
+        """Where declarations are read: repositories by name, each at its commit."""
+        read = tuple(
+            ConfigurationRead(
+                path=folder_of(each.repository), revision=each.commit, committed=each.committed
+            )
+            for each in self.configuration.revisions
+        )
+        return Origin(configuration=read, url=self.settings.config_url)
+
     def records(self) -> Experiments:
         """Every experiment the platform knows, and what is wrong with those that cannot be read."""
         return load_experiments(self.settings.experiments_source)
@@ -167,6 +179,7 @@ class Project:
         whole = Plan(as_of, tuple(steps), tuple(left_out))
         receipts = self.receipts(steps)
         warnings = [str(warning) for each in selected.resolved for warning in each.warnings]
+        warnings += clashes(each.slug for each in selected.experiments)
         return Work(
             whole,
             whole.stale(receipts),
@@ -250,6 +263,7 @@ class Project:
             problem,
             tuple(self._in_force(resolved)),
             str(truth) if truth.is_file() else "",
+            origin=self.origin(),
         )
 
     def _in_force(self, resolved: Resolved) -> Iterator[InForce]:
