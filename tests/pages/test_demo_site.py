@@ -19,6 +19,7 @@ from sonde.serve.access import OwnMachine
 from sonde.serve.openapi import OPENAPI
 from sonde.serve.static import write_static
 from sonde.site import Site
+from sonde.wire.names import normalized
 from tests.pages import small
 from tests.pages.demo import LAST_DAY
 from tests.pages.test_hostile import material
@@ -98,14 +99,12 @@ def test_no_answer_and_no_line_of_the_log_names_it(demo: Project, secrets: set[s
 def test_answers_are_as_described(demo: Project, demo_site: Site, experiments):
     with serving(demo.lake, OwnMachine) as running, running.owner() as owner:
         for path in PATHS:
-            for slug in experiments if "{slug}" in path else [""]:
-                answer = owner.get(path.replace("{slug}", slug))
+            for slug in experiments if "{" in path else [""]:
+                address = path.format(slug=slug, name=normalized(slug), period="weekly")
+                answer = owner.get(address)
                 assert answer.status_code == 200, (path, slug)
                 conforms(sampled(answer.json()), path)
-                again = owner.get(
-                    path.replace("{slug}", slug),
-                    headers={"If-None-Match": answer.headers["etag"]},
-                )
+                again = owner.get(address, headers={"If-None-Match": answer.headers["etag"]})
                 assert (again.status_code, again.content) == (304, b"")
     assert set(OPENAPI) == {"api/openapi.json"}
 
