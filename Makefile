@@ -32,9 +32,10 @@ docs: .venv/dev.stamp ## the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
 PIN = $(BIN)/uv pip compile -q pyproject.toml --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
+DEV = --all-extras --group build --group test --group check
 lock: .venv/dev.stamp ## pin every dependency, with hashes; the smaller locks agree with the larger
-	$(PIN) -U --group build --group test --group check --group bench -o requirements/bench.lock
-	$(PIN) --group build --group test --group check -c requirements/bench.lock -o requirements/dev.lock
+	$(PIN) -U $(DEV) --group bench -o requirements/bench.lock
+	$(PIN) $(DEV) -c requirements/bench.lock -o requirements/dev.lock
 	$(PIN) --group build -c requirements/dev.lock -o requirements/run.lock
 
 .venv/bin/python:

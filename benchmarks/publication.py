@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,10 @@ from sonde.plan.steps import enrollments_table, statistics_table
 from sonde.publish import Subject, finish, publish_shared, stale
 from sonde.roles import Roles
 from sonde.run.execute import Setting
+from sonde.run.local import Local
 from sonde.run.outcome import STATISTICS_COLUMNS
-from sonde.run.workers import each_in_processes
+from sonde.run.runner import Resources
+from sonde.run.schedule import each
 from sonde.window import Period
 
 START = date(2026, 9, 1)
@@ -138,10 +139,10 @@ def publish(subjects: list[Subject], lake: Lake) -> int:
     old = stale(subjects, lake)
     groups = [old[i : i + _TOGETHER] for i in range(0, len(old), _TOGETHER)]
     setting = Setting(str(lake.root), str(lake.root), AS_OF)
-    do = partial(finish, setting=setting)
+    place = Local(Resources(min(WORKERS, max(len(groups), 1))))
     done = 0
-    for group in each_in_processes(groups, do, min(WORKERS, len(groups)), ["sonde.publish"]):
-        assert all(each.problem is None for each in group), group
+    for group in each(groups, finish, setting, place):
+        assert all(published.problem is None for published in group), group
         done += len(group)
     publish_shared(lake)
     return done

@@ -25,17 +25,24 @@ from rich.text import Text
 
 from sonde.cli import sonde
 from sonde.experiment import EnrollmentsQueryType, Experiment, ExperimentRecord
+from sonde.health import Light, State
 from sonde.metric import AnalysisUnit, Segment, SegmentDataSource
 from sonde.plan.steps import (
     Enroll,
+    dataset,
     enrollments_table,
     errors_table,
+    health_table,
     queries_table,
     statistics_table,
 )
 from sonde.run.enroll import enroll
+from sonde.run.health import HEALTH_COLUMNS
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, STATISTICS_COLUMNS
+from sonde.runs import RUNS_COLUMNS, runs_table
+from sonde.site import SITE, SITE_COLUMNS, Audience
 from sonde.sql.enrollments import EnrollmentDates
+from sonde.stored import HISTORY_COLUMNS, history_table
 from sonde.table import Table
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
@@ -72,7 +79,8 @@ def tables() -> str:
     experiment = _experiment()
     preface = (
         "All are Delta tables in `<lake>/sonde`, or in the folder of the experiment's"
-        " `dataset_id`. Key columns and `fingerprint` are partition columns, stored as text."
+        " `dataset_id`; `site` is in `<lake>/sonde` always. Key columns and `fingerprint` are"
+        " partition columns, stored as text."
     )
     parts = [f"# Tables\n\n{_NOTE}\n{preface}\n"]
     for title, table, columns in (
@@ -80,17 +88,22 @@ def tables() -> str:
         ("errors", errors_table(experiment), ERRORS_COLUMNS),
         ("queries", queries_table(experiment), QUERIES_COLUMNS),
         ("enrollments/&lt;slug&gt;", enrollments_table(experiment), _enrollments(experiment)),
+        ("health", health_table(experiment), HEALTH_COLUMNS),
+        ("history", history_table(experiment), HISTORY_COLUMNS),
+        ("sonde_runs", runs_table(dataset(experiment)), RUNS_COLUMNS),
+        ("site", SITE, SITE_COLUMNS),
     ):
-        parts.append(f"## {title}\n\n{_ABOUT[title]}\n\n{_columns(table, columns)}")
+        parts.append(f"## {title}\n\n{_ABOUT[title]}\n\n{_columns(title, table, columns)}")
     return "\n".join(parts)
 
 
-def _columns(table: Table, columns: pa.Schema) -> str:
-    keys = [(name, "key", _MEANING[name]) for name in (*table.keys, *table.marks)]
-    own = [(f.name, str(f.type), _MEANING[f.name]) for f in columns if f.name != "fingerprint"]
-    rows = [*keys, *own, ("fingerprint", "key", _MEANING["fingerprint"])]
+def _columns(title: str, table: Table, columns: pa.Schema) -> str:
+    kinds = dict.fromkeys((*table.keys, *table.marks), "key")
+    kinds |= {column.name: str(column.type) for column in columns if column.name != "fingerprint"}
     lines = ["| column | type | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in rows]
+    for name, kind in {**kinds, "fingerprint": "key"}.items():
+        meaning = _MEANING.get(f"{title}.{name}") or _MEANING[name]
+        lines.append(f"| `{name}` | {kind} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -153,9 +166,18 @@ _ABOUT: Mapping[str, str] = {
     "errors": "What failed, or deserves a warning, in the latest try of each step.",
     "queries": "The SQL behind the estimates. Days and windows are parameters in it.",
     "enrollments/&lt;slug&gt;": "One row per unit and branch.",
+    "health": "One row per check of an experiment, as of its latest publication;"
+    " [what is checked](../health.md).",
+    "history": "One row per publication of an experiment: what it said.",
+    "sonde_runs": "One row per step of each run: what it cost.",
+    "site": "One row per published file. Those of private experiments, and what names them, are"
+    " in a table of the same columns, `<lake>/sonde_private/site`.",
 }
 
+# By the name of the column; by `<table>.<column>` where a name means something else there.
 _MEANING: Mapping[str, str] = {
+    "peak_memory": "bytes; the most that the worker held while it did the step's batch",
+    "bytes_read": "the size of the source files behind the step's batch",
     "experiment": "slug",
     "analysis_basis": "`enrollments` or `exposures`",
     "analysis_period": "`day`, `week`, `days28`, `overall`, `preenrollment_week`,"
@@ -199,6 +221,32 @@ _MEANING: Mapping[str, str] = {
     "num_exposure_events": "number of exposure events",
     "in_several_branches": "whether the unit has more than one row; such units are left out of"
     " results",
+    "light": ", ".join(f"`{light}`" for light in Light),
+    "name": "kind of the check, as `sample_ratio`",
+    "scope": "what of the experiment: `all`, a day, `segment <name>`, `branch <name>`, a metric",
+    "state": ", ".join(f"`{state}`" for state in State),
+    "figure": "the number as it is printed",
+    "note": "what was found, as a sentence",
+    "value": "the number that is compared; empty where none is",
+    "threshold": "what it is compared with",
+    "todo": "what to do about it; empty when nothing is to be done",
+    "health.detail": "further numbers, for charts and tables, as JSON",
+    "as_of": "last day whose data were there",
+    "headline": "the verdict, in words",
+    "effect": "the effect on the key metric, in words",
+    "units": "number of units in the window that the verdict is of",
+    "run": "when the run's steps were done, in UTC, as `20260105T060000.000000Z`",
+    "at": "the same, as a time",
+    "sonde_runs.step": "the step, in words",
+    "sonde_runs.state": "`done`, `failed` or `skipped`",
+    "rows": "number of estimates that were written",
+    "seconds": "how long the step took",
+    "audience": ", ".join(f"`{audience}`" for audience in Audience),
+    "owner": "`experiment <slug>`, or `all` for what is made of all experiments",
+    "path": "path of the file within the site",
+    "media_type": "its type, as `text/html`",
+    "body": "its content, compressed with gzip",
+    "etag": "digest of its content",
     "fingerprint": "digest of all that the rows were made from",
 }
 

@@ -16,11 +16,11 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from sonde.cli import main
 from sonde.cli.readout import _number
 from sonde.stats.arrays import estimate
 from sonde.stats.needs import Columns
 from sonde.stats.registry import statistic
+from tests.commands import ended
 
 
 def units(seed: int = 7, rows: int = 3_000) -> pa.Table:
@@ -52,13 +52,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     """Exit code, and what was printed."""
-    code: object = 0
-    try:
-        main(["analyze", *map(str, arguments)])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return int(code or 0), captured.out + captured.err  # type: ignore[call-overload]
+    return ended("analyze", *arguments), "".join(capsys.readouterr())
 
 
 def rows(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:

@@ -19,11 +19,15 @@ from sonde.cli import sonde
 from sonde.config import Configuration, keys, parse_records, to_text, validate
 from sonde.config.check import dummy_record
 from sonde.config.document import Document
+from sonde.lake import Lake
+from sonde.run.runner import Resources, runner
+from sonde.runs import RUNS_COLUMNS
 from sonde.settings import _KEYS, _PLATFORM, read_settings
 from sonde.sql import check
 from sonde.stats.estimate import Reason
 from sonde.stats.pretreatment import PRE_TREATMENTS
 from sonde.stats.registry import STATISTICS
+from tests.pages import small
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -145,6 +149,25 @@ def test_the_page_of_tables_is_up_to_date() -> None:
     assert page == generator().tables(), "run `make docs`"
 
 
+def test_every_table_that_is_written_is_in_the_reference(tmp_path: Path) -> None:
+    """Of a project that ran and was published: no table, and no column, is left out."""
+    text = (DOCS / "reference" / "tables.md").read_text()
+    column = re.compile(r"^\| `(.+?)`", re.MULTILINE)
+    sections = (part.partition("\n") for part in text.split("\n## ")[1:])
+    listed = {title: set(column.findall(rows)) for title, _, rows in sections}
+    failing = '[experiment]\nis_private = true\ndataset_id = "hush"\n'
+    failing += '[metrics]\nweekly = ["broken"]\n[metrics.broken.statistics.linear_model_mean]\n'
+    small.run(small.write_project(tmp_path, {"one": small.EXPERIMENT, "two": failing}))
+    lake = Lake.open(tmp_path / "lake")
+    found: dict[str, set[str]] = {}
+    for table in [t for folder in ("sonde", "hush", "sonde_private") for t in lake.tables(folder)]:
+        title = re.sub("enrollments/.+", "enrollments/&lt;slug&gt;", table.path.partition("/")[2])
+        columns = lake.read(table).column_names
+        named = ("<segment>" if name in small.SEGMENTS else name for name in columns)
+        found.setdefault(title, set()).update(named)
+    assert found == listed
+
+
 def named_tests(place: str) -> set[str]:
     """The names of the tests in a folder or file."""
     path = ROOT / place
@@ -180,6 +203,21 @@ def test_the_settings_of_the_guide_are_accepted() -> None:
     settings = read_settings(Document("sonde.toml", text.encode()), Path("/project"), {})
     assert settings.config_repos == ("/project/metric-hub",)
     assert settings.tables["telemetry.*"] == "/data/exports/{table}/*.parquet"
+
+
+def test_the_settings_of_runners_are_accepted() -> None:
+    local, cluster = (
+        read_settings(Document("sonde.toml", block.encode()), Path("/project"), {})
+        for block in blocks(DOCS / "runners.md", "toml")
+    )
+    for each in (local, cluster):
+        resources = Resources(each.workers, each.memory, each.scheduler)
+        assert runner(each.runner, resources).__class__.__name__.lower() == each.runner
+
+
+def test_the_columns_of_runs_are_in_the_guide() -> None:
+    page = (DOCS / "runners.md").read_text()
+    assert all(f"`{name}`" in page for name in ["run", *RUNS_COLUMNS.names])
 
 
 def test_the_experiments_of_the_guide_can_be_read() -> None:

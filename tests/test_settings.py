@@ -205,6 +205,11 @@ class TestRefusal:
             ),
             ("[run]\nmemory = 4", "sonde.toml:2 [run.memory]: expected an amount of memory"),
             ('[run]\nmemory = "4G"', "sonde.toml:2 [run.memory]: expected an amount of memory"),
+            ("[run]\nrunner = ''", "sonde.toml:2 [run.runner]: is empty"),
+            (
+                '[run]\nscheduler = "host:8786"',
+                'sonde.toml:2 [run.scheduler]: expected an address such as "tcp://scheduler:8786"',
+            ),
             ('[run]\nmemory = "0GB"', "sonde.toml:2 [run.memory]: expected an amount of memory"),
             ('[tables]\n"a b" = "x"', 'sonde.toml:2 [tables.a b]: "a b" is not a table'),
             ('[tables]\n"a.b" = 1', "sonde.toml:2 [tables.a.b]: expected text"),

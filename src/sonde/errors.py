@@ -82,6 +82,12 @@ class BackendError(SondeError):
     exit_code = 75
 
 
+class MemoryLimitError(SondeError):
+    """The operator can act: a query needs more memory than it may use. Others may well do."""
+
+    exit_code = 75
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest valid name, or the valid ones when they are few.
 

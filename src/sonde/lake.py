@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from sonde.errors import BackendError
 from sonde.table import Partition, Receipt, Table
@@ -59,6 +60,11 @@ class Lake:
                 _write_whole(marker, json.dumps({"format": FORMAT}))
             _check_format(marker)
         return cls(root)
+
+    @staticmethod
+    def exists(url: str | Path) -> bool:
+        """Whether there is a lake at `url` already."""
+        return (Path(str(url).removeprefix("file://")) / _MARKER).is_file()
 
     def folder(self, table: Table) -> Path:
         """Where the table's files stand."""
@@ -150,7 +156,10 @@ class Lake:
             return pa.table({})
         filters = [(name, "=", value) for name, value in (keys or {}).items()]
         try:
-            return delta.to_pyarrow_table(filters=filters or None)
+            # Delta's own file system is Python that Arrow's threads call, and may still call when
+            # the process ends: that aborts a short command.
+            files = SubTreeFileSystem(str(self.folder(table)), LocalFileSystem())
+            return delta.to_pyarrow_table(filters=filters or None, filesystem=files)
         except DeltaError as error:
             raise BackendError(f"{table.path} cannot be read: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,9 +15,11 @@ from sonde.lake import Lake
 from sonde.plan.plan import plan
 from sonde.project import Project
 from sonde.results import statistics
-from sonde.run.execute import Done, Failed, Setting
-from sonde.run.local import run
+from sonde.run.execute import Done, Failed, Report
+from sonde.run.local import Local
 from sonde.run.outcome import Problem
+from sonde.run.runner import Resources
+from sonde.run.schedule import run
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,16 @@ def preview(
     for reason in made.skipped:
         raise DataError(str(reason))
     with tempfile.TemporaryDirectory(prefix="sonde-preview-") as folder:
-        setting = replace(project.setting(days[1], 1), lake=folder)
-        problems = _problems(made.steps, setting)
+        setting = replace(project.setting(days[1]), lake=folder)
+        here = Local(Resources(1, project.settings.memory))
+        problems = _problems(run(made.steps, setting, here))
         rows = statistics(Lake.open(folder), experiment).to_pylist()
     return Preview(rows, problems)
 
 
-def _problems(steps: Sequence[Any], setting: Setting) -> tuple[Problem, ...]:
+def _problems(reports: Iterable[Report]) -> tuple[Problem, ...]:
     found: dict[tuple[str, str | None], Problem] = {}
-    for report in run(steps, setting):
+    for report in reports:
         match report:
             case Done(problems=problems):
                 told = problems

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,11 +24,11 @@ from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
 from sonde.publish import Published, finish, publish_shared, shown_to_all, stale, withdraw
-from sonde.results import folder_of
 from sonde.run.execute import Report, Setting
-from sonde.run.local import run
+from sonde.run.local import Local
+from sonde.run.runner import Resources, Runner, engine_memory, runner
+from sonde.run.schedule import each, run
 from sonde.run.unit_metrics import unit_metrics
-from sonde.run.workers import each_in_processes
 from sonde.runs import record_run
 from sonde.settings import Settings, load_settings
 from sonde.sql import TableName
@@ -103,14 +103,12 @@ class Project:
     def configured(self) -> str:
         """The repositories of the configuration, each with the commit it was read at."""
         read = self.configuration.revisions
-        return ", ".join(f"{folder_of(each.repository)}@{each.commit or '-'}" for each in read)
+        return ", ".join(f"{each.name}@{each.commit or '-'}" for each in read)
 
     def origin(self) -> Origin:
         """Where declarations are read: repositories by name, each at its commit."""
         read = tuple(
-            ConfigurationRead(
-                path=folder_of(each.repository), revision=each.commit, committed=each.committed
-            )
+            ConfigurationRead(path=each.name, revision=each.commit, committed=each.committed)
             for each in self.configuration.revisions
         )
         return Origin(configuration=read, url=self.settings.config_url)
@@ -200,10 +198,10 @@ class Project:
 
     def run(self, work: Work, workers: int | None = None) -> Iterator[Report]:
         """Do the work; yield reports as they come. What is no longer asked for goes last."""
-        processes = workers or self.settings.workers or os.cpu_count() or 1
         reports: list[Report] = []
         try:
-            for report in run(work.stale, self.setting(work.plan.as_of, processes), processes):
+            setting = self.setting(work.plan.as_of)
+            for report in run(work.stale, setting, self.runner(workers)):
                 reports.append(report)
                 yield report
         finally:
@@ -223,12 +221,18 @@ class Project:
         withdraw(list(self._private_now(work)), self.lake)
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
-        processes = min(workers or self.settings.workers or os.cpu_count() or 1, len(groups))
-        setting = self.setting(work.plan.as_of, max(processes, 1))
-        do = partial(finish, setting=setting)
-        for published in each_in_processes(groups, do, processes, ["sonde.publish"]):
+        setting = self.setting(work.plan.as_of)
+        place = self.runner(workers) if len(groups) > 1 else Local(Resources(1))
+        for published in each(groups, finish, setting, place):
             yield from published
-        publish_shared(self.lake)
+        while publish_shared(self.lake):
+            pass  # another process may have published meanwhile: the last to write has seen all
+
+    def runner(self, workers: int | None = None) -> Runner:
+        """Where steps are done. workers: in place of the settings' own."""
+        settings = self.settings
+        resources = Resources(workers or settings.workers, settings.memory, settings.scheduler)
+        return runner(settings.runner, resources)
 
     def _private_now(self, work: Work) -> Iterator[str]:
         """The experiments that everybody sees and should not, whether this work is of them."""
@@ -261,36 +265,29 @@ class Project:
             self.configuration.verdicts.roles(resolved.experiment),
             as_of,
             problem,
-            tuple(self._in_force(resolved)),
+            tuple(InForce(*each) for each in settings_in_force(resolved)),
             str(truth) if truth.is_file() else "",
             origin=self.origin(),
         )
-
-    def _in_force(self, resolved: Resolved) -> Iterator[InForce]:
-        """The settings; repositories by name, not by where they lie on this machine."""
-        names = {
-            read.repository: folder_of(read.repository) for read in self.configuration.revisions
-        }
-        for name, value, origin in settings_in_force(resolved):
-            where = next((r for r in names if origin.startswith(f"{r}/")), None)
-            shown = origin if where is None else names[where] + origin[len(where) :]
-            yield InForce(name, value, shown)
 
     def material(self, slug: str, as_of: date) -> Material:
         """Everything that is stored of an experiment, as pages and reports show it."""
         subject = self._subject(self.resolved(slug), as_of)
         return read_material(subject, self.lake)
 
-    def setting(self, as_of: date, processes: int) -> Setting:
-        """What a step needs to know of this deployment."""
+    def setting(self, as_of: date) -> Setting:
+        """What a step needs to know of this deployment; its memory is the runner's to say."""
         return Setting(
             lake=str(self.lake.root),
             sources=str(self.lake.root),
             as_of=as_of,
             configuration=self.configured(),
             tables=self.settings.tables,
-            memory=memory_of_each(self.settings.memory, processes),
+            memory=self._memory_of_one(),
         )
+
+    def _memory_of_one(self) -> str:
+        return engine_memory(Resources(1, self.settings.memory).megabytes_of_each)
 
     def unit_metrics(
         self, slug: str, as_of: date, basis: AnalysisBasis, period: Period, window: int
@@ -311,7 +308,7 @@ class Project:
         if receipt is None:
             raise DataError(f"{slug} has no enrollments yet; run `sonde run` first")
         folders = [self.lake.root, *self.sources.folders()]
-        limits = Limits(memory_of_each(self.settings.memory, 1))
+        limits = Limits(self._memory_of_one())
         with Session(as_of, limits, folders) as session:
             return unit_metrics(chosen, session, self.sources, self.lake.file(receipt))
 
@@ -330,19 +327,3 @@ def _is_of(step: Step, basis: AnalysisBasis, period: Period, window: int) -> boo
             return bool(sources) and (b, due.period, due.index) == (basis, period, window)
         case Enroll():
             return False
-
-
-_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def memory_of_each(memory: str | None, processes: int) -> str:
-    """What one of several processes may use of the memory for all of them.
-
-    >>> memory_of_each("3GB", 2), memory_of_each(None, 2)
-    ('1500MB', '1GB')
-    """
-    if memory is None:
-        return "1GB"
-    text = memory.replace(" ", "").upper().removesuffix("B").removesuffix("I")
-    total = float(text[:-1]) * _UNITS[text[-1]]
-    return f"{int(total / processes / 10**6)}MB"

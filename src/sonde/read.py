@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sonde.errors import DataError, did_you_mean
 from sonde.pages import report
-from sonde.pages.experiment import default_choice
+from sonde.pages.choices import default_choice
 from sonde.pages.figures import over_time
 from sonde.pages.material import Material
 from sonde.project import Project, yesterday

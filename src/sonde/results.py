@@ -53,15 +53,6 @@ def errors(lake: Lake, experiment: Experiment) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["timestamp"], row["step"], row["message"]))
 
 
-def folder_of(repository: str) -> str:
-    """A repository by its last part: where it lies on this machine is nobody's business.
-
-    >>> folder_of("https://example.org/mozilla/metric-hub/")
-    'metric-hub'
-    """
-    return repository.rstrip("/").rsplit("/", 1)[-1]
-
-
 def write_whole(path: Path, content: bytes) -> Path:
     """Whole or not at all: a reader never sees half a file."""
     try:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from sonde.lake import Lake
-from sonde.plan.steps import (
-    Estimate,
-    dataset,
-)
+from sonde.plan.steps import Estimate, dataset
 from sonde.run.execute import Done, Report, Skipped
 from sonde.table import Table
 
+# peak_memory: bytes that the step's process held at most while its batch was done. bytes_read: the
+# step's share of the files that its batch scanned. Null: not known.
 RUNS_COLUMNS = pa.schema(
     [
         ("at", pa.timestamp("us", "UTC")),
@@ -25,6 +24,8 @@ RUNS_COLUMNS = pa.schema(
         ("state", pa.string()),
         ("rows", pa.int64()),
         ("seconds", pa.float64()),
+        ("peak_memory", pa.int64()),
+        ("bytes_read", pa.int64()),
     ]
 )
 
@@ -53,6 +54,8 @@ def record_run(
             "state": type(each).__name__.lower(),
             "rows": _rows_of_results(each),
             "seconds": 0.0 if isinstance(each, Skipped) else each.seconds,
+            "peak_memory": None if isinstance(each, Skipped) else each.peak,
+            "bytes_read": each.read if isinstance(each, Done) else None,
         }
         by_folder.setdefault(dataset(each.step.action.experiment), []).append(row)
     for folder, rows in by_folder.items():
@@ -75,3 +78,36 @@ def runs_tables(lake: Lake) -> list[Table]:
     """Those of every dataset."""
     logs = sorted(lake.root.glob(f"*/{_RUNS}/_delta_log"))
     return [runs_table(log.parent.parent.name) for log in logs]
+
+
+def newest(rows: Iterable[Mapping[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The newest runs, each with what its steps cost together; the newest first."""
+    by_run: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_run.setdefault(row["run"], []).append(row)
+    return [_total(run, by_run[run]) for run in sorted(by_run, reverse=True)[:most]]
+
+
+def _total(run: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    peaks = [peak for row in rows if (peak := row.get("peak_memory")) is not None]
+    return {
+        "run": run,
+        "at": rows[0]["at"],
+        "as_of": rows[0]["as_of"],
+        "steps": len(rows),
+        "not_done": sum(row["state"] != "done" for row in rows),
+        "seconds": sum(row["seconds"] for row in rows),
+        "rows": sum(row["rows"] for row in rows),
+        "bytes_read": sum(row.get("bytes_read") or 0 for row in rows),
+        "peak_memory": max(peaks, default=None),
+    }
+
+
+def dearest(
+    rows: Iterable[Mapping[str, Any]], chosen: Collection[str], most: int
+) -> list[dict[str, Any]]:
+    """The steps of the chosen runs that took longest, the longest first."""
+    own = [row for row in rows if row["run"] in chosen]
+    names = ("run", "experiment", "step", "state", "seconds", "rows", "bytes_read", "peak_memory")
+    dear = sorted(own, key=lambda row: (-row["seconds"], row["step"]))[:most]
+    return [{name: row.get(name) for name in names} for row in dear]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sonde.argo.keys import KINDS as ARGO
+from sonde.argo.settings import Argo
 from sonde.config import kinds
 from sonde.config.document import Document
 from sonde.config.platforms import PLATFORMS, Platform
@@ -30,10 +32,12 @@ class Settings:
     config_url: the folder that shows `<slug>.toml` to people.
     tables: names of BigQuery tables, or patterns with `*`, to a folder, file, glob or URL; the
     first that fits counts.
+    runner: what does the steps, by name. scheduler: the address of its cluster, if it has one.
     workers: steps at once. memory: of all of them, as in "1GB". None: by the machine.
     platforms: the built-in ones and those of the file, by `app_name`.
     login: of people who read the pages; None: pages are served to this machine only.
     names: under which people reach the pages, beside `localhost` and numeric addresses.
+    argo: where `sonde submit` sends work.
     """
 
     folder: Path
@@ -42,11 +46,14 @@ class Settings:
     lake_url: str
     config_url: str = METRIC_HUB
     tables: Mapping[str, str] = field(default_factory=dict)
+    runner: str = "local"
+    scheduler: str | None = None
     workers: int | None = None
     memory: str | None = None
     platforms: Mapping[str, Platform] = field(default_factory=lambda: dict(PLATFORMS))
     login: Login | None = None
     names: tuple[str, ...] = ()
+    argo: Argo = field(default_factory=Argo)
 
 
 def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
@@ -88,11 +95,14 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         config_url=value["SONDE_CONFIG_URL"],
         lake_url=_absolute(value["SONDE_LAKE_URL"], folder),
         tables={name: _absolute(location, folder) for name, location in tables.items()},
+        runner=value["SONDE_RUN_RUNNER"],
+        scheduler=value["SONDE_RUN_SCHEDULER"],
         workers=value["SONDE_RUN_WORKERS"],
         memory=value["SONDE_RUN_MEMORY"],
         platforms={**PLATFORMS, **platforms},
         login=login,
         names=value["SONDE_SERVE_NAMES"],
+        argo=_argo(value, folder),
     )
 
 
@@ -148,6 +158,13 @@ def _networks(value: Any) -> kinds.Taken:
     return taken
 
 
+def _scheduler(value: Any) -> kinds.Taken:
+    taken = kinds.name(value)
+    if taken.value is not None and not re.fullmatch(r"[a-z]+://[^/\s]+(/\S*)?", taken.value):
+        raise ValueError(f'expected an address such as "tcp://scheduler:8786", not "{taken.value}"')
+    return taken
+
+
 def _memory(value: Any) -> kinds.Taken:
     if isinstance(value, str) and _MEMORY.fullmatch(value):
         return kinds.Taken(value)
@@ -177,11 +194,24 @@ def _digits(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
+def _argo_key(name: str, kind: kinds.Kind) -> _Key:
+    default = getattr(Argo(), name)
+    match default:
+        case tuple():
+            return _Key("argo", name, kind, _separated, default)
+        case int():
+            return _Key("argo", name, kind, _digits, default)
+        case _:
+            return _Key("argo", name, kind, default=default)
+
+
 _KEYS = (
     _Key("experiments", "source", kinds.name, default="experiments.json"),
     _Key("config", "repos", _locations, _separated, default=("metric-hub",)),
     _Key("config", "url", _web_address, default=METRIC_HUB),
     _Key("lake", "url", kinds.name, default="lake"),
+    _Key("run", "runner", kinds.name, default="local"),
+    _Key("run", "scheduler", _scheduler),
     _Key("run", "workers", kinds.whole(1), _digits),
     _Key("run", "memory", _memory),
     _Key("serve", "users", kinds.name),
@@ -189,10 +219,11 @@ _KEYS = (
     _Key("serve", "trusted_proxies", _networks, _separated, default=()),
     _Key("serve", "private_users", kinds.names, _separated, default=()),
     _Key("serve", "names", kinds.names, _separated, default=()),
+    *(_argo_key(name, kind) for name, kind in {**ARGO, "memory": _memory}.items()),
 )
 _SECTIONS = {
     section: {key.name for key in _KEYS if key.section == section}
-    for section in ("experiments", "config", "lake", "run", "serve")
+    for section in ("experiments", "config", "lake", "run", "serve", "argo")
 }
 _PLATFORM: Mapping[str, kinds.Kind] = {
     "app_id": kinds.name,
@@ -334,6 +365,12 @@ def _leaves(
             yield from _leaves(value, (*path, key))
         else:
             yield (*path, key), value
+
+
+def _argo(value: Mapping[str, Any], folder: Path) -> Argo:
+    given = {key.name: value[key.variable] for key in _KEYS if key.section == "argo"}
+    ca_file = given["ca_file"]
+    return Argo(**{**given, "ca_file": ca_file and _absolute(ca_file, folder)})
 
 
 def _absolute(location: str, folder: Path) -> str:

@@ -83,6 +83,7 @@ def test_the_commit_is_in_every_origin(garden):
     origin = then.resolve(RECORD).origins["enrollment_period"]
     assert origin.commit == commits[1]
     assert str(origin) == f"{folder}/{OWN}:2 @ {commits[1][:10]}"
+    assert origin.published == f"{folder.name}/{OWN}:2 @ {commits[1][:10]}"
 
 
 def test_a_folder_without_history_is_used_as_it_is(write):
@@ -123,6 +124,7 @@ def test_what_each_repository_was_read_at(garden, write):
         Revision(str(folder), commits[1], at(1)),
         Revision(str(plain), None, None),
     )
+    assert [each.name for each in then.revisions] == [folder.name, "plain"]
 
 
 def test_when_an_experiments_file_last_changed(garden):

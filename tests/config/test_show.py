@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sonde.config import Configuration, to_json, to_text
+from sonde.config.show import settings
 
 from .public import dummy_record
 
@@ -48,6 +49,22 @@ def test_origins(resolved, tree, path, file, text):
     origin = resolved.origins[path]
     assert Path(origin.file) == tree / file
     assert text in (tree / file).read_text().split("\n")[origin.line - 1]
+
+
+def test_what_is_published_names_no_place_of_this_machine(resolved, tree):
+    found = settings(resolved)
+    assert str(tree) in to_text(resolved)
+    assert str(tree.parent) not in str(found)
+    (origin,) = [origin for name, _, origin in found if name == "start_date"]
+    assert origin.startswith(f"{tree.name}/{OWN}:4")
+
+
+def test_a_file_of_no_repository_is_published_by_the_name_it_was_given(tree):
+    configuration = Configuration.load([tree])
+    record = dummy_record("everything", "firefox_desktop")
+    origin = configuration.resolve(record, tree / OWN).origins["end_date"]
+    assert origin.published == str(origin)
+    assert origin.file == str(tree / OWN)
 
 
 def test_what_nobody_set_has_no_origin(resolved):

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from sonde.project import Project
 from sonde.site import Site
 from tests.pages.demo import published
+
+_QUIETLY = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium; for one module at a time, since its loop would be in the way of others."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no chromium on PATH")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=_QUIETLY)
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")

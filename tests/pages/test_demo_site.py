@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from sonde.cli import main
 from sonde.experiment import Experiment
 from sonde.health import State
 from sonde.pages.report import markdown
@@ -20,6 +19,7 @@ from sonde.serve.openapi import OPENAPI
 from sonde.serve.static import write_static
 from sonde.site import Site
 from sonde.wire.names import normalized
+from tests.commands import ended
 from tests.pages import small
 from tests.pages.demo import LAST_DAY
 from tests.pages.test_hostile import material
@@ -65,7 +65,7 @@ def test_no_public_file_names_it(demo_site: Site, secrets: set[str]):
 
 
 def test_no_published_folder_names_it(demo: Project, secrets: set[str], tmp_path: Path):
-    assert main_ends(["publish", str(tmp_path / "p"), "--project", str(demo.settings.folder)]) == 0
+    assert ended("publish", tmp_path / "p", "--project", demo.settings.folder) == 0
     files = [path for path in (tmp_path / "p").rglob("*") if path.is_file()]
     assert len(files) > 200
     for path in files:
@@ -160,18 +160,10 @@ def test_numbers_of_the_page_are_those_of_the_csv(demo_site: Site):
     }
 
 
-def main_ends(words: list[str]) -> int:
-    try:
-        main(words)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 class TestReport:
     def report(self, demo: Project, *words: str) -> int:
         folder = str(demo.settings.folder)
-        return main_ends(["report", *words, "--project", folder, "--date", str(LAST_DAY)])
+        return ended("report", *words, "--project", folder, "--date", LAST_DAY)
 
     def test_to_a_file(self, demo: Project, tmp_path: Path, capsys):
         path = tmp_path / "deep" / "report.html"
@@ -220,7 +212,7 @@ class TestReport:
     def test_without_results(self, tmp_path: Path, capsys):
         folder = small.write_project(tmp_path / "p", {"one": small.EXPERIMENT})
         words = ["--project", str(folder), "--date", "2020-04-28"]
-        assert main_ends(["report", "one", "--format", "md", *words]) == 0
+        assert ended("report", "one", "--format", "md", *words) == 0
         assert "There is no estimate" in capsys.readouterr().out
-        assert main_ends(["report", "one", "-o", str(tmp_path / "r.html"), *words]) == 0
+        assert ended("report", "one", "-o", tmp_path / "r.html", *words) == 0
         assert "nothing was checked" in (tmp_path / "r.html").read_text()

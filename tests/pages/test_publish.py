@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from sonde import publish
-from sonde.cli import main
 from sonde.errors import BackendError
 from sonde.lake import Lake
 from sonde.project import Project
 from sonde.publish import finish, publish_shared
 from sonde.site import PRIVATE_SITE, SITE
+from tests.commands import ended
 from tests.pages import small
 from tests.pages.small import EXPERIMENT, LAST_DAY, START
 
@@ -42,11 +42,7 @@ def plain(page: str) -> str:
 
 
 def sonde(folder: Path, *words: str) -> int:
-    try:
-        main([*words, "--project", str(folder)])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+    return ended(*words, "--project", folder)
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +216,7 @@ class TestFailing:
         project = Project.open(own, {})
         work = project.work(LAST_DAY + timedelta(1))
         list(project.run(work, 1))
-        finish(project.unpublished(work), project.setting(LAST_DAY + timedelta(1), 1))
+        finish(project.unpublished(work), project.setting(LAST_DAY + timedelta(1)))
         assert small.run(own, LAST_DAY + timedelta(1)) == []
         assert "2020-04-29" in small.text(small.site(own), "api/experiments.json")
         assert not publish_shared(Lake.open(own / "lake"))

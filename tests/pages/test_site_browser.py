@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from sonde.lake import Lake
 from sonde.project import Project
 from sonde.serve.access import OwnMachine
 from sonde.site import Site
-from tests.pages.test_draw_browser import ARGUMENTS
 from tests.serve.conftest import Serving, serving
 
 PUBLIC = {
@@ -29,17 +27,6 @@ PUBLIC = {
 }
 PRIVATE = "sponsored-shortcuts"
 MOST_BYTES = 150_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no chromium on PATH")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

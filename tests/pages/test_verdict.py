@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonde.health import Check, Light, State
+from sonde.pages.facts import Facts, Reading
 from sonde.pages.interval import Interval
 from sonde.pages.results import Estimate
-from sonde.pages.verdict import Facts, Kind, Reading, verdict
+from sonde.pages.verdict import Kind, verdict
 from sonde.pages.words import NBSP
 
 START = date(2026, 10, 1)

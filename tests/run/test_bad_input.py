@@ -12,22 +12,16 @@ from pathlib import Path
 import pytest
 from deltalake import write_deltalake
 
-from sonde.cli import main
 from sonde.lake import Lake
 from sonde.project import Project
 from sonde.results import errors, statistics
 from tests import browser
+from tests.commands import ended
 
 
 def sonde(folder: Path, *arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Exit code and everything that was printed."""
-    code = 0
-    try:
-        main([*arguments, "--project", str(folder)])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out + captured.err
+    return ended(*arguments, "--project", folder), "".join(capsys.readouterr())
 
 
 RUN = ("run", "--date", "2020-04-12", "--workers", "1")

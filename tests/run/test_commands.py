@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from mozilla_nimbus_schemas.jetstream import AnalysisErrors, Metadata, Statistics
 
-from sonde.cli import main
 from sonde.project import Project
 from tests import browser
+from tests.commands import ended
 
 DATE = ("--date", "2020-04-12")
 
@@ -30,11 +33,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sonde(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """What the command prints; it must succeed."""
-    code: object = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
+    code = ended(*arguments)
     said = capsys.readouterr()
     assert not code, said.err
     return said.out
@@ -149,3 +148,40 @@ def test_preview_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "day 1" in text
     assert "active_hours" in text
     assert not (tmp_path / "lake" / "sonde").exists()
+
+
+def test_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    browser.write_project(tmp_path)
+    assert sonde(capsys, "runs", "--project", tmp_path) == "no run has done anything yet\n"
+    sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
+    text = sonde(capsys, "runs", "--project", tmp_path, "--steps", 3)
+    assert len(text.splitlines()) == 2 + 1 + 4  # a run, a blank line, three steps, two headings
+    assert "2020-04-12" in text
+    said = json.loads(sonde(capsys, "runs", "--project", tmp_path, "--format", "json"))
+    (run,) = said["runs"]
+    assert (run["steps"], run["not_done"], len(said["steps"])) == (41, 0, 10)
+    assert run["bytes_read"] > 0
+    assert {step["run"] for step in said["steps"]} == {run["run"]}
+    assert sonde(capsys, "runs", "--project", tmp_path, "--steps", 0).count("\n") == 2
+
+
+def test_a_short_command_ends_well(analysed: Path) -> None:
+    """Threads that read a table once aborted most processes that ended right after it."""
+    command = [sys.executable, "-m", "sonde", "runs", "--project", str(analysed)]
+    codes = [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(5)]
+    assert codes == [0] * 5
+
+
+def test_removed_results_are_computed_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `docs/jetstream.md` says, for what no fingerprint knows."""
+    browser.write_project(tmp_path)
+    sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
+    statistics = tmp_path / "lake/sonde/statistics"
+    before = DeltaTable(str(statistics)).to_pyarrow_table().num_rows
+    DeltaTable(str(statistics)).delete(f"experiment = '{browser.SLUG}'")
+    assert DeltaTable(str(statistics)).to_pyarrow_table().num_rows == 0
+    assert ": 20 steps" in sonde(capsys, "plan", "--project", tmp_path, *DATE)
+    sonde(capsys, "run", "--project", tmp_path, *DATE, "--workers", 1)
+    assert DeltaTable(str(statistics)).to_pyarrow_table().num_rows == before

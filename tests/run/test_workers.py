@@ -6,6 +6,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from sonde.errors import BackendError
 from sonde.run.workers import WorkerDiedError, Workers
 
@@ -33,12 +35,14 @@ def pool(count: int) -> Workers[str, str]:
 def test_answers_and_errors_come_back() -> None:
     with pool(2) as workers:
         workers.start("a")
-        workers.start("raise")
+        workers.start("b")
         assert not workers.has_room
-        answers = dict(workers.next() for _ in range(2))
-    assert answers["a"] == "A"
-    assert isinstance(answers["raise"], BackendError)
-    assert str(answers["raise"]) == "the disk is full"
+        assert dict(workers.next() for _ in range(2)) == {"a": "A", "b": "B"}
+        workers.start("raise")
+        with pytest.raises(BackendError, match="the disk is full"):
+            workers.next()
+        workers.start("c")
+        assert workers.next() == ("c", "C")
 
 
 def test_a_worker_is_used_again() -> None:

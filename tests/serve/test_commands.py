@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sonde.cli import main
 from sonde.lake import Lake
 from sonde.serve.users import read_users
+from tests.commands import ended
 from tests.serve.publication import SECRET, write_small_site
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SONDE_")}
@@ -46,12 +46,7 @@ def sonde(monkeypatch, capsys):
 
     def run(project, *words, said=""):
         monkeypatch.setattr(sys, "stdin", io.StringIO(said))
-        code = 0
-        try:
-            main([*words, "--project", str(project)])
-        except SystemExit as stop:
-            code = stop.code
-        return Done(code, *capsys.readouterr())
+        return Done(ended(*words, "--project", project), *capsys.readouterr())
 
     return run
 

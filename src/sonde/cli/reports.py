@@ -104,6 +104,7 @@ def _report_plain(report: Report) -> dict[str, Any]:
     match report:
         case Done(rows=rows, seconds=seconds, problems=problems):
             about |= {"rows": rows, "seconds": round(seconds, 4)}
+            about |= {"peak_memory": report.peak, "bytes_read": report.read}
             about["problems"] = [_problem_plain(problem) for problem in problems]
         case Failed(problem=problem):
             about["problems"] = [_problem_plain(problem)]

@@ -16,7 +16,7 @@ from sonde.cli.options import date_option, experiments_option, format_option, pr
 @project_option
 @date_option
 @experiments_option
-@click.option("--workers", type=click.IntRange(1), help="Processes; by default one per core.")
+@click.option("--workers", type=click.IntRange(1), help="Steps at once; by default one per core.")
 @format_option("text", "json")
 def command(
     project: Path, as_of: date | None, slugs: tuple[str, ...], workers: int | None, kind: str

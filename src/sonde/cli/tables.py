@@ -81,3 +81,37 @@ def number(value: float | None) -> str:
     ['', '0.8', '1.23457e+06']
     """
     return "" if value is None else f"{value:.6g}"
+
+
+def runs_text(runs: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> str:
+    """What runs cost, and the dearest of their steps. Seconds are those of all processes."""
+    if not runs:
+        return "no run has done anything yet"
+    header = ["run at (UTC)", "as of", "steps", "not done", "rows", *_COST]
+    lines = [
+        [
+            f"{row['at']:%Y-%m-%d %H:%M:%S}",
+            row["as_of"],
+            *(str(row[name]) for name in ("steps", "not_done", "rows")),
+            *_cost(row),
+        ]
+        for row in runs
+    ]
+    parts = [columns_text(header, lines)]
+    if steps:
+        at = {row["run"]: f"{row['at']:%Y-%m-%d %H:%M:%S}" for row in runs}
+        dear = [[at[row["run"]], *_cost(row), row["state"], row["step"]] for row in steps]
+        parts.append(columns_text(["run at (UTC)", *_COST, "", "step"], dear))
+    return "\n\n".join(parts)
+
+
+_COST = ("seconds", "MB read", "peak MB")
+
+
+def _cost(row: Mapping[str, Any]) -> list[str]:
+    read, peak = row["bytes_read"], row["peak_memory"]
+    return [
+        f"{row['seconds']:.2f}",
+        "" if read is None else f"{read / 10**6:.1f}",
+        "" if peak is None else f"{peak / 10**6:.0f}",
+    ]

@@ -12,7 +12,7 @@ from sonde.config.document import Document
 from sonde.config.files import File, Files, loads
 from sonde.config.platforms import PLATFORMS, Platform
 from sonde.config.read import read_experiment
-from sonde.config.repository import Change, Repository, Snapshot, open_repository
+from sonde.config.repository import Change, Repository, Snapshot, open_repository, short_name
 from sonde.config.resolve import (
     Attached,
     Resolved,
@@ -37,6 +37,11 @@ class Revision:
     repository: str
     commit: str | None
     committed: datetime | None
+
+    @property
+    def name(self) -> str:
+        """What it is called, without where it lies."""
+        return short_name(self.repository)
 
 
 @dataclass(frozen=True)

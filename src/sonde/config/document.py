@@ -19,25 +19,41 @@ _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 
 @dataclass(frozen=True)
 class Origin:
-    """Who says a value: a file, the line (from 1) of its key, and the commit it was read from."""
+    """Who says a value: a file, the line (from 1) of its key, and the commit it was read from.
+
+    shared: the file's name for readers who do not have this machine.
+    """
 
     file: str
     line: int | None = None
     commit: str | None = None
+    shared: str = ""
 
     def __str__(self) -> str:
+        return self._text(self.file)
+
+    @property
+    def published(self) -> str:
+        """The same in words that may leave this machine."""
+        return self._text(self.shared or self.file)
+
+    def _text(self, file: str) -> str:
         line = f":{self.line}" if self.line is not None else ""
         commit = f" @ {self.commit[:10]}" if self.commit else ""
-        return f"{self.file}{line}{commit}"
+        return f"{file}{line}{commit}"
 
 
 @dataclass(frozen=True)
 class Document:
-    """A TOML file as read. `file` is its name for people; `commit` the one it was read from."""
+    """A TOML file as read. `file` is its name for people; `commit` the one it was read from.
+
+    shared: its name for people elsewhere, by repository and path; empty: the same.
+    """
 
     file: str
     content: bytes
     commit: str | None = None
+    shared: str = ""
 
     @cached_property
     def text(self) -> str:
@@ -76,7 +92,7 @@ class Document:
 
     def origin(self, path: Path) -> Origin:
         """The place of a key, for an explanation."""
-        return Origin(self.file, self.line(path), self.commit)
+        return Origin(self.file, self.line(path), self.commit, self.shared)
 
 
 @dataclass(frozen=True)

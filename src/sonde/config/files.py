@@ -15,7 +15,7 @@ from sonde.config.read import (
     read_nimbus_definitions,
     read_outcome,
 )
-from sonde.config.repository import Change, Snapshot
+from sonde.config.repository import Change, Snapshot, short_name
 from sonde.config.spec import Declared, Spec
 from sonde.errors import ConfigError
 
@@ -48,8 +48,13 @@ class File:
     @cached_property
     def document(self) -> Document:
         """The file as TOML."""
-        name = f"{self.snapshot.name}/{self.path}"
-        return Document(name, self.snapshot.files[self.path], self.snapshot.commit)
+        snapshot = self.snapshot
+        return Document(
+            f"{snapshot.name}/{self.path}",
+            snapshot.files[self.path],
+            snapshot.commit,
+            f"{short_name(snapshot.name)}/{self.path}",
+        )
 
     @cached_property
     def declared(self) -> Declared:

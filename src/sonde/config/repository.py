@@ -29,6 +29,15 @@ _NOT_OURS = frozenset({"pyproject.toml", "sonde.toml"})
 _TREE_URL = re.compile(r"(?P<url>.+?)/tree/(?P<branch>[^/]+)(?:/(?P<path>.*))?")
 
 
+def short_name(repository: str) -> str:
+    """A repository by its last part: where it lies on this machine is nobody's business.
+
+    >>> short_name("https://example.org/mozilla/metric-hub/")
+    'metric-hub'
+    """
+    return repository.rstrip("/").rsplit("/", 1)[-1]
+
+
 @dataclass(frozen=True)
 class Change:
     """The commit that last changed a file."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from sonde.config.document import Origin
 from sonde.config.resolve import Resolved
 from sonde.experiment import Experiment
 from sonde.metric import Metric, Param, StatisticDeclaration
@@ -90,20 +91,22 @@ class Shown:
     depth: int
     name: str
     value: str
-    origin: str
+    origin: Origin | str
 
     def __str__(self) -> str:
         return f"{'  ' * self.depth}{self.name}: {self.value}  ({self.origin})"
 
 
 def settings(resolved: Resolved) -> list[tuple[str, str, str]]:
-    """Name, value and origin of every value in force."""
+    """Name, value and origin of every value in force; files by repository and path."""
     found = []
     heading = ""
     for line in _lines(resolved):
         if isinstance(line, Shown):
             name = f"{heading}{line.name}" if line.depth > 1 else line.name
-            found.append((name, line.value, line.origin))
+            origin = line.origin
+            said = origin.published if isinstance(origin, Origin) else origin
+            found.append((name, line.value, said))
         else:
             heading = f"{line.strip().partition(' (')[0]}: "
     return found
@@ -164,7 +167,7 @@ def _line(
         return
     written = ", ".join(value) if isinstance(value, list) else _plain_word(value)
     origin = resolved.origins.get(path, otherwise)
-    yield Shown(depth, key, " ".join(written.split()), str(origin))
+    yield Shown(depth, key, " ".join(written.split()), origin)
 
 
 def _plain_word(value: Any) -> str:

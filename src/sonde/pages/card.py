@@ -7,9 +7,10 @@ from typing import Any
 
 from sonde.health import Light, worst
 from sonde.pages import words
-from sonde.pages.experiment import life, lights
+from sonde.pages.health import lights
 from sonde.pages.interval import Interval
 from sonde.pages.material import Material
+from sonde.pages.progress import life
 from sonde.pages.results import EVERYONE
 from sonde.pages.verdict import Kind
 

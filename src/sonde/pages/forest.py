@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sonde.pages import words
 from sonde.pages.draw.row import Axis, axis_row, row
@@ -16,8 +17,7 @@ _SHARES = frozenset({"binomial"})
 KEY_WIDTH, SEGMENT_WIDTH, PORTFOLIO_WIDTH = 320, 420, 190
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """What a reader has chosen to see."""
 
     cell: Cell

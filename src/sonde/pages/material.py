@@ -13,9 +13,10 @@ from sonde.health import Check
 from sonde.metric import Metric
 from sonde.pages import words
 from sonde.pages.checks import Limits, shown_checks
+from sonde.pages.facts import Facts, Reading
 from sonde.pages.results import EVERYONE, Cell, Results, Window
 from sonde.pages.suppress import Kinds, hidden_segments
-from sonde.pages.verdict import Facts, Reading, Verdict, verdict
+from sonde.pages.verdict import Verdict, verdict
 from sonde.roles import Role, Roles
 
 # The planted relative change, where it is known: (metric, cell, branch) -> fraction.

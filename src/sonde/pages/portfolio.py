@@ -10,8 +10,8 @@ from typing import Any
 from sonde.health import Light, State, worst
 from sonde.pages import links, words
 from sonde.pages.draw.row import Axis, axis_row, row
-from sonde.pages.experiment import ShownLight
 from sonde.pages.forest import PORTFOLIO_WIDTH
+from sonde.pages.health import ShownLight
 from sonde.pages.interval import Interval, Tone, tone
 from sonde.pages.verdict import NEEDS_DECISION, Kind
 

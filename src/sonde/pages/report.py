@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from sonde.health import State
 from sonde.pages import links, words
-from sonde.pages.experiment import ExperimentPage, default_choice, lights
+from sonde.pages.choices import default_choice
+from sonde.pages.experiment import ExperimentPage
 from sonde.pages.forest import Forest
+from sonde.pages.health import lights
 from sonde.pages.material import Material
 from sonde.pages.render import render_alone
 

@@ -11,7 +11,8 @@ import msgspec
 from sonde.health import Check
 from sonde.pages import links, words
 from sonde.pages.card import card
-from sonde.pages.experiment import ExperimentPage, choices, path_of
+from sonde.pages.choices import choices, path_of
+from sonde.pages.experiment import ExperimentPage
 from sonde.pages.material import Material
 from sonde.pages.metric import MetricPage, definition, metric_names
 from sonde.pages.portfolio import Card, Portfolio

@@ -6,11 +6,11 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from sonde.health import Check, Light, State, worst
 from sonde.pages import words
-from sonde.pages.interval import Interval, Tone, tone
+from sonde.pages.facts import Facts, Reading
+from sonde.pages.interval import Interval, Tone, at_least, p_value, two_sided
 
 _PRECISE = 0.01  # a relative change that most would act on; what an inconclusive one should settle
 # Segments are read against each other only this far from chance; Bonferroni over them on top.
@@ -38,67 +38,6 @@ class Kind(enum.StrEnum):
 NEEDS_DECISION = frozenset(
     {Kind.BROKEN, Kind.STOP, Kind.SPLIT_BY_SEGMENT, Kind.FADES, Kind.SHIP, Kind.WORSE}
 )
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A metric in a branch as the verdict sees it. change: None where there is no number."""
-
-    metric: str
-    title: str
-    branch: str
-    change: Interval | None
-    bigger_is_better: bool
-    margin: float | None = None
-
-    @property
-    def tone(self) -> Tone:
-        """What the interval supports."""
-        if self.change is None:
-            return Tone.FLAT
-        return tone(self.change, self.bigger_is_better, self.margin)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that the rule looks at.
-
-    first_result: the day after which the first window is complete. segments: readings of the
-    first primary metric by segment. weeks: the same metric's first and newest complete week.
-    others: readings of every metric, for an A/A. window: what the readings are of, in words.
-    problem: why the experiment cannot be analysed. errors: how many there are. units: in
-    the window shown; None: there is none. minimum_units: nothing is shown because a branch has
-    fewer; 0: that is not so.
-    """
-
-    as_of: date
-    start: date | None
-    last_enrollment: date | None
-    first_result: date | None
-    planned_end: date | None
-    has_ended: bool
-    is_aa: bool
-    checks: Sequence[Check]
-    primary: Sequence[Reading] = ()
-    guardrails: Sequence[Reading] = ()
-    segments: Sequence[tuple[str, Reading]] = ()
-    weeks: tuple[Reading, Reading] | None = None
-    others: Sequence[Reading] = ()
-    window: str = ""
-    problem: str = ""
-    errors: int = 0
-    units: int | None = None
-    minimum_units: int = 0
-
-    @property
-    def has_results(self) -> bool:
-        """Whether there is any number to read."""
-        return any(r.change is not None for r in (*self.primary, *self.guardrails, *self.others))
-
-    @property
-    def days_left(self) -> int | None:
-        """Days from the last day of data to the planned end."""
-        return None if self.planned_end is None else max((self.planned_end - self.as_of).days, 0)
 
 
 @dataclass(frozen=True)
@@ -257,7 +196,7 @@ class _Aa(_Rule):
             return None
         known = [r.change for r in facts.others if r.change is not None]
         outside = sum(not change.holds_zero for change in known)
-        chance = _at_least(outside, len(known), 0.05)
+        chance = at_least(outside, len(known), 0.05)
         expected = f"{0.05 * len(known):.1f}"
         said = (
             f"{outside} of {len(known)} intervals lie wholly on one side of 0, about {expected} "
@@ -273,7 +212,7 @@ class _Opposite(_Rule):
 
     def _moved(self, facts: Facts) -> list[tuple[str, Reading]]:
         limit = _ALPHA / max(len(facts.segments), 1)
-        return [(name, r) for name, r in facts.segments if r.change and _p(r.change) < limit]
+        return [(name, r) for name, r in facts.segments if r.change and p_value(r.change) < limit]
 
     def looked(self, facts: Facts) -> list[tuple[State, str]]:
         if not facts.segments:
@@ -306,12 +245,12 @@ class _Fades(_Rule):
         if facts.weeks is None:
             return False
         first, last = (reading.change for reading in facts.weeks)
-        if first is None or last is None or _p(first) >= _ALPHA:
+        if first is None or last is None or p_value(first) >= _ALPHA:
             return False
-        error = math.hypot(_error(first), _error(last))
+        error = math.hypot(first.error, last.error)
         apart = abs(first.point - last.point) / error if error else 0.0
         left = math.copysign(last.point, last.point * math.copysign(1.0, first.point))
-        return left < abs(first.point) / 2 and _two_sided(apart) < _ALPHA
+        return left < abs(first.point) / 2 and two_sided(apart) < _ALPHA
 
     def looked(self, facts: Facts) -> list[tuple[State, str]]:
         if facts.weeks is None:
@@ -436,31 +375,3 @@ def _within(reading: Reading) -> bool:
     if change is None or margin is None:
         return False
     return change.upper < margin if margin > 0 else change.lower > margin
-
-
-def _error(change: Interval) -> float:
-    """The standard error behind a 95 % interval."""
-    return (change.upper - change.lower) / 2 / 1.959964
-
-
-def _p(change: Interval) -> float:
-    error = _error(change)
-    return _two_sided(abs(change.point) / error) if error else 1.0
-
-
-def _two_sided(z: float) -> float:
-    return math.erfc(z / math.sqrt(2))
-
-
-def _at_least(count: int, of: int, share: float) -> float:
-    """The chance of so many or more, were they independent."""
-    if not count:
-        return 1.0
-    log = math.log(share), math.log1p(-share)
-    return sum(
-        math.exp(
-            math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1)
-            + k * log[0] + (of - k) * log[1]
-        )
-        for k in range(count, of + 1)
-    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,12 +48,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Done:
-    """A step whose partition is filled. problems: what failed within it or deserves a warning."""
+    """A step whose partition is filled. problems: what failed within it or deserves a warning.
+
+    seconds, read: its share of its batch's time, and of the bytes of the files that were scanned.
+    peak: bytes of memory that the process held at most during the batch; None: not known.
+    """
 
     step: Step
     rows: int
     seconds: float
     problems: tuple[Problem, ...] = ()
+    peak: int | None = None
+    read: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Failed:
     step: Step
     problem: Problem
     seconds: float = 0.0
+    peak: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,21 +111,26 @@ def batches(steps: Iterable[Step]) -> list[Batch]:
 def execute(batch: Batch, setting: Setting) -> list[Report]:
     """Do the steps and commit them. A failure is a report and a row in the errors table.
 
-    Raises BackendError when the deployment is at fault (a full disk, memory): the rest of the
-    run would fail too.
+    Raises BackendError when the deployment is at fault (a full disk): the rest of the run would
+    fail too. Too little memory for one query is that batch's matter.
     """
     started = time.perf_counter()
     lake = Lake.open(setting.lake)
     try:
         with TemporaryDirectory(prefix="sonde-") as spill:
-            reports = _fill(batch, setting, lake, Path(spill))
+            return _fill(batch, setting, lake, Path(spill))
     except BackendError:
         raise
     except Exception as error:  # whatever failed, the other batches go on
-        problem = Problem.of(error)
-        seconds = time.perf_counter() - started
-        reports = [Failed(step, problem, seconds / len(batch.steps)) for step in batch.steps]
-        _record(reports, lake)
+        return fail(batch, Problem.of(error), setting, time.perf_counter() - started)
+
+
+def fail(batch: Batch, problem: Problem, setting: Setting, seconds: float = 0.0) -> list[Report]:
+    """Report a batch without results, and keep the reason in the errors table."""
+    reports: list[Report] = [
+        Failed(step, problem, seconds / len(batch.steps)) for step in batch.steps
+    ]
+    _record(reports, Lake.open(setting.lake))
     return reports
 
 
@@ -128,12 +140,14 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
     with Session(setting.as_of, limits, [lake.root, sources.root, *sources.folders()]) as session:
         match batch.steps[0].action:
             case Enroll():
-                return [_enroll(step, session, sources, lake) for step in batch.steps]
+                done = [_enroll(step, session, sources, lake) for step in batch.steps]
             case Estimate():
-                return _estimate(batch, session, sources, lake, setting.configuration)
+                done = _estimate(batch, session, sources, lake, setting.configuration)
+    share = session.bytes_attached // len(batch.steps)
+    return [replace(each, read=share) for each in done]
 
 
-def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Report:
+def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Done:
     started = time.perf_counter()
     assert isinstance(step.action, Enroll)
     with lake.staging(step.output.table) as path:
@@ -147,16 +161,14 @@ def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Repor
 
 def _estimate(
     batch: Batch, session: Session, sources: Sources, lake: Lake, configuration: str
-) -> list[Report]:
+) -> list[Done]:
     started = time.perf_counter()
     receipt = lake.receipt(batch.steps[0].inputs[0])
     if receipt is None:
         raise BackendError(f"{batch.slug}: the enrollments are gone; run again")
     estimated = estimate(batch.steps, session, sources, lake.file(receipt))
     seconds = (time.perf_counter() - started) / len(batch.steps)
-    reports: list[Report] = [
-        Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated
-    ]
+    reports = [Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated]
     _record(reports, lake)
     _keep_queries(estimated, lake)
     _commit(estimated, lake, sources, configuration)

@@ -1,99 +1,31 @@
-"""Run stale steps on this machine: worker processes, progress, and nothing lost on Ctrl-C."""
+"""Worker processes on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
-from sonde.plan.steps import Step
-from sonde.run.execute import Batch, Failed, Report, Setting, Skipped, batches, execute
-from sonde.run.outcome import Problem
-from sonde.run.workers import WorkerDiedError, Workers
+from sonde.run.execute import Setting
+from sonde.run.runner import Answer, Do, Pool, Resources, Task, engine_memory, wrong
+from sonde.run.workers import Here, Workers
 
-Progress: TypeAlias = Callable[[int, int, str], None]
-
-_DIED = Problem(
-    "the worker process died, perhaps for want of memory; lower `memory` or `workers` under [run] "
-    "in sonde.toml and run again",
-    exception_type="WorkerDiedError",
-)
+_TOLERANCE = 1.25  # of a worker's share: the engine keeps its limit only nearly, Python has none
 
 
-def run(steps: Sequence[Step], setting: Setting, workers: int = 1) -> Iterator[Report]:
-    """Do the steps in the order of their inputs; yield a report for each as it comes.
+class Local:
+    """As many processes as there are workers; one, whose memory nobody limits, is this one."""
 
-    workers: processes; 1 runs in this one. A step whose input fails is skipped. Raises
-    BackendError as `execute` does; what is committed by then stays.
-    """
-    waiting = batches(steps)
-    failed: dict[object, Step] = {}
-    if workers == 1:
-        yield from _serially(waiting, setting, failed)
-    else:
-        yield from _in_processes(waiting, setting, failed, workers)
+    def __init__(self, resources: Resources) -> None:
+        if resources.scheduler is not None:
+            raise wrong("scheduler", 'means something with runner = "dask"; write that, too')
+        self._resources = resources
 
-
-def _serially(
-    waiting: Sequence[Batch], setting: Setting, failed: dict[object, Step]
-) -> Iterator[Report]:
-    for batch in waiting:
-        skipped, ready = _split(batch, failed)
-        yield from skipped
-        if ready is not None:
-            yield from _noted(execute(ready, setting), failed)
-
-
-def _in_processes(
-    waiting: list[Batch], setting: Setting, failed: dict[object, Step], workers: int
-) -> Iterator[Report]:
-    do = partial(execute, setting=setting)
-    with Workers[Batch, list[Report]](workers, do, ["sonde.run.execute"]) as pool:
-        died: list[Batch] = []
-        while waiting or pool.tasks:
-            outputs = {step.output for batch in (*waiting, *pool.tasks) for step in batch.steps}
-            for batch in [b for b in waiting if not _inputs(b) & outputs]:
-                if not pool.has_room:
-                    break
-                waiting.remove(batch)
-                skipped, ready = _split(batch, failed)
-                yield from skipped
-                if ready is not None:
-                    pool.start(ready)
-            if not pool.tasks:
-                continue
-            batch, reports = pool.next()
-            match reports:
-                case WorkerDiedError() if batch not in died:
-                    died.append(batch)  # perhaps it was not its own fault
-                    waiting.insert(0, batch)
-                case WorkerDiedError():
-                    yield from _noted([Failed(step, _DIED) for step in batch.steps], failed)
-                case Exception():
-                    raise reports
-                case _:
-                    yield from _noted(reports, failed)
-
-
-def _inputs(batch: Batch) -> set[object]:
-    return {partition for step in batch.steps for partition in step.inputs}
-
-
-def _split(batch: Batch, failed: dict[object, Step]) -> tuple[list[Report], Batch | None]:
-    """The steps whose inputs failed, and the others as a batch."""
-    skipped: list[Report] = []
-    ready: list[Step] = []
-    for step in batch.steps:
-        because = next((failed[p] for p in step.inputs if p in failed), None)
-        if because is None:
-            ready.append(step)
-        else:
-            skipped.append(Skipped(step, because))
-    return skipped, Batch(tuple(ready)) if ready else None
-
-
-def _noted(reports: list[Report], failed: dict[object, Step]) -> list[Report]:
-    for report in reports:
-        if isinstance(report, Failed):
-            failed[report.step.output] = report.step
-    return reports
+    def open(self, do: Do[Task, Answer], setting: Setting) -> Pool[Task, Answer]:
+        """A pool of this machine's processes."""
+        share, processes = self._resources.megabytes_of_each, self._resources.processes
+        with_setting = partial(do, setting=replace(setting, memory=engine_memory(share)))
+        is_limited = self._resources.memory is not None
+        if processes == 1 and not is_limited:
+            return Here(with_setting)
+        most = int(share * _TOLERANCE) if is_limited else None
+        return Workers(processes, with_setting, [do.__module__], most)

@@ -15,9 +15,9 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from sonde.errors import BackendError, DataError
+from sonde.errors import BackendError, DataError, MemoryLimitError
 from sonde.sql import MACROS
-from sonde.sql.text import quoted
+from sonde.sql.text import identifier, quoted
 from sonde.warehouse.sources import SourceTable, view
 
 
@@ -50,6 +50,7 @@ class Session:
         allowed = ", ".join(quoted(f"{folder}/") for folder in folders)
         execute(f"SET allowed_directories = [{allowed}]")
         self._installed: set[str] = set()
+        self._attached: dict[str, int] = {}
         execute(f"CREATE MACRO sonde_current_date() AS DATE '{as_of.isoformat()}'")
 
     def __enter__(self) -> Self:
@@ -67,7 +68,20 @@ class Session:
         self, table: SourceTable, first: date | None = None, last: date | None = None
     ) -> None:
         """Make a table visible; with days, only the files that may hold rows of them."""
-        self.execute(view(table, first, last))
+        files = table.within(first, last)
+        if table.schema is not None and not files:
+            self.register(unfilled := f"{table.name}, no rows", table.schema.empty_table())
+            rows = f"SELECT * FROM {identifier(unfilled)}"
+            # Not the Arrow table itself by this name: what is registered hides a later view.
+            self.execute(f"CREATE OR REPLACE VIEW {identifier(table.name)} AS {rows}")
+        else:
+            self.execute(view(table, first, last))
+        self._attached |= {file.path: file.size for file in files}
+
+    @property
+    def bytes_attached(self) -> int:
+        """The size of the files behind the tables attached, each once."""
+        return sum(self._attached.values())
 
     def lock(self) -> None:
         """From here on, SQL reaches only the session's tables and folders."""
@@ -115,9 +129,10 @@ class Session:
             self._install(sql)
             yield
         except duckdb.OutOfMemoryException as error:
-            raise BackendError(
+            raise MemoryLimitError(
                 f"a query needs more than the {self.limits.memory} of memory it may use; raise "
-                "`memory` under [run] in sonde.toml, or lower `workers`"
+                "`memory` under [run] in sonde.toml, or lower `workers` (on a cluster: give its "
+                "workers more memory, or fewer threads)"
             ) from error
         except duckdb.IOException as error:
             if "No space left" in str(error):

@@ -29,12 +29,13 @@ _UNREADABLE = {"deletionVectors", "columnMapping"}
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a table. version: changes when its contents do. first, last: the days its
-    rows are of, inclusive; None when the file does not say."""
+    rows are of, inclusive; None when the file does not say. size: in bytes."""
 
     path: str
     version: str
     first: date | None = None
     last: date | None = None
+    size: int = 0
 
     def within(self, first: date | None, last: date | None) -> bool:
         """Whether the file may hold rows of the days [first, last]; None: unbounded."""
@@ -45,16 +46,25 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table as files. partitions: Hive columns in the paths, with their DuckDB types."""
+    """A table as files. partitions: Hive columns in the paths, with their DuckDB types.
+
+    schema: what the table says of its columns, so that it may be without files; None when only
+    the files say, of which there is then one at least.
+    """
 
     name: str
     format: str
     files: tuple[SourceFile, ...]
     partitions: tuple[tuple[str, str], ...] = ()
+    schema: pa.Schema | None = None
+
+    def within(self, first: date | None = None, last: date | None = None) -> list[SourceFile]:
+        """The files that may hold rows of the days [first, last]."""
+        return [file for file in self.files if file.within(first, last)]
 
     def version(self, first: date | None = None, last: date | None = None) -> str:
         """Digest of the files that may hold rows of the days [first, last]."""
-        versions = sorted(f.version for f in self.files if f.within(first, last))
+        versions = sorted(file.version for file in self.within(first, last))
         return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
 
     @property
@@ -158,7 +168,7 @@ def _files(name: str, paths: list[Path]) -> SourceTable | None:
         days = [d for k, v in _HIVE.findall(str(path)) if k in _DATE_COLUMNS and (d := _day(v))]
         first, last = (min(days), max(days)) if days else (None, None)
         version = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
-        files.append(SourceFile(str(path), version, first, last))
+        files.append(SourceFile(str(path), version, first, last, stat.st_size))
     keys = dict.fromkeys(key for key, _ in _HIVE.findall(str(paths[0])))
     return SourceTable(name, kind, tuple(files), tuple((key, "") for key in keys))
 
@@ -174,10 +184,11 @@ def _delta(name: str, place: Path) -> SourceTable:
             "here; rewrite it without (for example `REORG TABLE .. APPLY (PURGE)`)"
         )
     partitions = tuple(delta.metadata().partition_columns)
-    types = {f.name: str(f.type) for f in pa.schema(delta.schema().to_arrow())}
+    schema = pa.schema(delta.schema().to_arrow())
+    types = {column.name: str(column.type) for column in schema}
     files = tuple(_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True)))
     return SourceTable(
-        name, "parquet", files, tuple((p, _duckdb_type(types[p])) for p in partitions)
+        name, "parquet", files, tuple((p, _duckdb_type(types[p])) for p in partitions), schema
     )
 
 
@@ -197,7 +208,7 @@ def _delta_file(place: Path, row: Mapping[str, object]) -> SourceFile:
         if low is not None and high is not None:
             first, last = low, high
             break
-    return SourceFile(str(place / path), path, first, last)
+    return SourceFile(str(place / path), path, first, last, int(str(row["size_bytes"])))
 
 
 def _duckdb_type(arrow: str) -> str:
@@ -220,9 +231,12 @@ def _day(value: object) -> date | None:
 
 
 def view(table: SourceTable, first: date | None = None, last: date | None = None) -> str:
-    """The statement that makes the table visible to DuckDB under its relation name."""
-    paths = [f.path for f in table.files if f.within(first, last)] or [table.files[0].path]
-    listed = "[" + ", ".join(quoted(path) for path in paths) + "]"
+    """The statement that makes the table visible to DuckDB under its relation name.
+
+    Of no file in range, the first says the columns: a table without any has no such statement.
+    """
+    files = table.within(first, last) or table.files[:1]
+    listed = "[" + ", ".join(quoted(file.path) for file in files) + "]"
     name = identifier(table.name)
     if table.format == "csv":
         return f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_csv({listed})"

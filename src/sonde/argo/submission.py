@@ -1,0 +1,113 @@
+"""What goes to Argo: the experiments with something to do, each in its image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from sonde.argo.images import Image, Images, Name, in_force, newest
+from sonde.argo.registry import Registry
+from sonde.argo.server import TOKEN, Server
+from sonde.argo.settings import Argo
+from sonde.argo.workflow import Publication, Task, workflows
+from sonde.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sonde.project import Work
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Manifests, and slugs that cannot be handed to Argo."""
+
+    tasks: tuple[Task, ...]
+    manifests: tuple[dict[str, Any], ...]
+    left_out: tuple[str, ...] = ()
+
+
+def prepare(work: Work, argo: Argo, environment: Mapping[str, str]) -> Submission:
+    """The workflows that do what is to be done, and publish it. Asks the registry for images."""
+    name = _name(argo)
+    as_of = work.plan.as_of
+    slugs = dict.fromkeys(
+        [*(step.slug for step in work.stale), *(gone.key[0] for gone in work.obsolete)]
+    )
+    left_out = tuple(slug for slug in slugs if "{{" in slug)  # Argo would read it as a template
+    starts = {each.experiment.slug: each.experiment.start_date or as_of for each in work.resolved}
+    wanted = {slug: starts[slug] for slug in slugs if slug not in left_out}
+    digests = _digests(wanted, name, argo.image_version, Registry(name, environment))
+    tasks = tuple(Task(slug, as_of, name.pinned(digests.of_each[slug])) for slug in wanted)
+    publication = Publication(as_of, name.pinned(digests.of_publication))
+    return Submission(tasks, tuple(workflows(tasks, publication, argo)), left_out)
+
+
+def connect(argo: Argo, environment: Mapping[str, str]) -> Server:
+    """The Argo server of the settings, with the token of the environment."""
+    if argo.server is None:
+        raise ConfigError(
+            "no Argo server is set; write its address as `server` under [argo] in sonde.toml, or "
+            "set SONDE_ARGO_SERVER (--dry-run needs none)"
+        )
+    token = environment.get(TOKEN, "").strip()
+    if not token:
+        raise ConfigError(
+            f"there is no token for the Argo server; set {TOKEN} to one (`argo auth token`)"
+        )
+    return Server(argo.server, argo.namespace, token, argo.ca_file)
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Which image analyses each experiment, and which one publishes."""
+
+    of_each: Mapping[str, str]
+    of_publication: str
+
+
+def _name(argo: Argo) -> Name:
+    if argo.image is None:
+        raise ConfigError(
+            "no image is set; write one as `image` under [argo] in sonde.toml, or use --image"
+        )
+    name = Name.of(argo.image)
+    if name.digest and argo.image_version:
+        raise ConfigError(
+            f"{argo.image} names its version already; leave the image's version out in one place"
+        )
+    return name
+
+
+def _digests(
+    starts: Mapping[str, date], name: Name, version: str | None, images: Images
+) -> Digests:
+    """starts: first day of enrollment, by slug. An image with a digest is taken as it is named."""
+    if name.digest:
+        return Digests(dict.fromkeys(starts, name.digest), name.digest)
+    if version is not None:
+        found = images.find(version)
+        if found is None:
+            raise ConfigError(
+                f'there is no image {name} with the tag or digest "{version}"; push it, or correct '
+                "--image-version or `image_version` under [argo] in sonde.toml"
+            )
+        return Digests(dict.fromkeys(starts, found.digest), found.digest)
+    known = images.list_images()
+    by_slug = {slug: _dated(in_force(known, start), name) for slug, start in starts.items()}
+    return Digests(by_slug, _dated(newest(known), name))
+
+
+def _dated(image: Image | None, name: Name) -> str:
+    if image is None:
+        raise ConfigError(f"no image {name} says when it was made; choose one with --image-version")
+    return image.digest
+
+
+def said(tasks: Sequence[Task]) -> Iterator[str]:
+    """One line an image: who is analysed in it."""
+    by_image: dict[str, list[str]] = {}
+    for task in tasks:
+        by_image.setdefault(task.image, []).append(task.slug)
+    for image, slugs in by_image.items():
+        yield f"{image}: {', '.join(slugs)}"
