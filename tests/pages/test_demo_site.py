@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,8 +110,10 @@ def test_answers_are_as_described(demo: Project, demo_site: Site, experiments):
     assert set(OPENAPI) == {"api/openapi.json"}
 
 
-def sampled(answer: dict[str, object]) -> dict[str, object]:
+def sampled(answer: Any) -> Any:
     """Of thousands of estimates every hundredth, and one of each reason."""
+    if isinstance(answer, list):  # a file of Jetstream's
+        return answer[::100]
     rows = answer.get("statistics")
     if not isinstance(rows, list):
         return answer
