@@ -198,6 +198,11 @@ def quantiles(frame: Frame, columns: Sequence[str], probability: float, by: Sequ
     return f"SELECT {frame.selected(*by, *outer)}\n{frame.sql()}{frame.grouped(*by)}"
 
 
+def cell_sizes(frame: Frame) -> str:
+    """Columns __n, n: the rows of each cell."""
+    return f"SELECT __n, count(*) AS n\n{frame.sql()}\nGROUP BY __n"
+
+
 def group_sizes(frame: Frame) -> str:
     """Columns __n, branch, n: the rows of each, sorted."""
     selected = frame.selected("branch", "count(*) AS n")
