@@ -169,6 +169,8 @@ def test_labels_are_thinned_where_there_is_no_room():
         f"{v}{space}%" if v != "0" else v for v in ("−6", "−4", "−2", "0", "+2", "+4", "+6")
     ]
     assert labels(axis_row(axis, 190)) == [f"−4{space}%", "0", f"+4{space}%"]
+    tens = Axis(-0.175, 0.175, 0.05)  # in the report the same labels stand in 220 pixels
+    assert labels(axis_row(tens, 320)) == [f"−10{space}%", "0", f"+10{space}%"]
 
 
 @pytest.mark.parametrize(

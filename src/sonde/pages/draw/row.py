@@ -27,7 +27,7 @@ from sonde.pages.interval import Interval, Tone
 _BAR, _CAP = 5.0, 7.0  # half of their heights
 _CAP_WIDTH, _GAP = 1.5, 2.5
 _ARROW = 8.0
-_LABEL = 11.0
+_LABEL = 14.0  # the size of labels where drawings shrink; 11 elsewhere
 _MOST_TICKS = 7
 _AIR = 1.06  # between the longest bar and the end of the axis
 _ENDLESS = 1e12  # no axis is longer
