@@ -205,7 +205,10 @@ def test_a_long_name_stays_in_its_cell(browser: Browser, running: Serving):
     assert notes
     for note in notes:
         note.evaluate("node => { node.textContent = 'mozdata.search.'.repeat(9) }")
-        assert note.evaluate("node => node.scrollWidth <= node.clientWidth")
+        assert note.evaluate(
+            "node => node.getBoundingClientRect().right <= "
+            "node.parentElement.getBoundingClientRect().right"
+        )
     page.close()
 
 
