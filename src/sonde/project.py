@@ -284,6 +284,7 @@ class Project:
             configuration=self.configured(),
             tables=self.settings.tables,
             memory=self._memory_of_one(),
+            windows=self.settings.windows,
         )
 
     def _memory_of_one(self) -> str:

@@ -24,6 +24,7 @@ from sonde.sql.enrollments import in_dataset
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
+from sonde.window import WindowsFrom
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Setting:
     """What a step needs to know of the deployment: it runs anywhere with it.
 
     lake: where results go. sources: the folder of the tables people have. configuration: where
-    the declarations come from, to be kept beside the results.
+    the declarations come from, to be kept beside the results. windows: how they are computed.
     """
 
     lake: str
@@ -97,6 +98,7 @@ class Setting:
     configuration: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
     memory: str = "1GB"
+    windows: WindowsFrom = WindowsFrom.ROWS
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -142,7 +144,7 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
             case Enroll():
                 done = [_enroll(step, session, sources, lake) for step in batch.steps]
             case Estimate():
-                done = _estimate(batch, session, sources, lake, setting.configuration)
+                done = _estimate(batch, session, sources, lake, setting)
     share = session.bytes_attached // len(batch.steps)
     return [replace(each, read=share) for each in done]
 
@@ -160,18 +162,18 @@ def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Done:
 
 
 def _estimate(
-    batch: Batch, session: Session, sources: Sources, lake: Lake, configuration: str
+    batch: Batch, session: Session, sources: Sources, lake: Lake, setting: Setting
 ) -> list[Done]:
     started = time.perf_counter()
     receipt = lake.receipt(batch.steps[0].inputs[0])
     if receipt is None:
         raise BackendError(f"{batch.slug}: the enrollments are gone; run again")
-    estimated = estimate(batch.steps, session, sources, lake.file(receipt))
+    estimated = estimate(batch.steps, session, sources, receipt, lake, setting.windows)
     seconds = (time.perf_counter() - started) / len(batch.steps)
     reports = [Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated]
     _record(reports, lake)
     _keep_queries(estimated, lake)
-    _commit(estimated, lake, sources, configuration)
+    _commit(estimated, lake, sources, setting.configuration)
     return reports
 
 
