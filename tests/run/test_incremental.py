@@ -314,6 +314,19 @@ def test_another_metric_of_the_same_source(tmp_path: Path) -> None:
     world.check()
 
 
+def test_files_that_are_lost_cost_time_only(tmp_path: Path) -> None:
+    """What cannot be merged is computed from rows."""
+    world = World(tmp_path)
+    world.pass_days(0, 6)
+    world.run(START + timedelta(days=6))
+    for name in ("unit_days", "merged"):
+        for file in (world.folder / "incremental" / "lake" / "sonde" / name).glob("*.parquet"):
+            file.unlink()
+    world.pass_days(7, 7)
+    world.run(START + timedelta(days=7))
+    world.check()
+
+
 def test_a_metric_that_fails_is_told_the_same_way(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.pass_days(0, 6)
