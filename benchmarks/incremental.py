@@ -75,7 +75,7 @@ def lines(found: Mapping[str, Measured], fewer: Measured) -> Iterator[Line | str
         days = by_day[way]
         shown = ", ".join(f"{day}: {days[str(day)]:.2f}" for day in (7, 14, 21, 28))
         yield Line(f"{way}, all days to {DAYS}", f"{cpu[way]:.1f} s CPU")
-        yield f"    of days {shown}; peak {found[way]['peak']:.0f} MB"
+        yield f"    of days {shown}"
     for way, times in TARGETS.items():
         ratio = cpu[way] / cpu["merged"]
         yield Line(f"{way} / merged", f"{ratio:.1f} x", f">= {times:g} times less", ratio >= times)

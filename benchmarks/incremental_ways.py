@@ -2,14 +2,13 @@
 
     python -m benchmarks.incremental_ways WAY FOLDER EXPERIMENTS
 
-prints a line of JSON: CPU seconds of each day, peak MB, the sums of every frame.
+prints a line of JSON: CPU seconds of each day, the sums of every frame.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import resource
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -94,8 +93,7 @@ def main(way: str, folder: Path, count: int) -> None:
             found = day(way, declared, setting, lake)
             cpu[n] = cpu_seconds() - before
             sums |= {f"{n} {key}": values for key, values in found.items()}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"cpu": cpu, "peak": peak, "sums": sums}))
+    print(json.dumps({"cpu": cpu, "sums": sums}))
 
 
 if __name__ == "__main__":
