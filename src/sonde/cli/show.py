@@ -19,7 +19,7 @@ def command(slug: str, project: Path, kind: str) -> None:
     from sonde.config.show import to_json, to_text
     from sonde.project import Project
 
-    resolved = Project.open(project).resolved(slug)
+    resolved = Project.open(project).kept(slug).resolved
     if kind == "json":
         click.echo(json.dumps(to_json(resolved), indent=2))
     else:

@@ -88,7 +88,8 @@ class Setting:
     """What a step needs to know of the deployment: it runs anywhere with it.
 
     lake: where results go. sources: the folder of the tables people have. configuration: where
-    the declarations come from, to be kept beside the results.
+    the declarations come from, to be kept beside the results; configurations: of some experiments,
+    by slug, in its place.
     """
 
     lake: str
@@ -97,6 +98,7 @@ class Setting:
     configuration: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
     memory: str = "1GB"
+    configurations: Mapping[str, str] = field(default_factory=dict)
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -142,7 +144,8 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
             case Enroll():
                 done = [_enroll(step, session, sources, lake) for step in batch.steps]
             case Estimate():
-                done = _estimate(batch, session, sources, lake, setting.configuration)
+                read = setting.configurations.get(batch.slug, setting.configuration)
+                done = _estimate(batch, session, sources, lake, read)
     share = session.bytes_attached // len(batch.steps)
     return [replace(each, read=share) for each in done]
 
