@@ -150,11 +150,23 @@ class Keeper:
             newest = self.configuration.resolve(record)
         except ConfigError as error:
             problem = str(error).partition("\n")[0]
-            return _kept(kept, pin, is_new, (f"the newest cannot be used: {problem}",))
+            same_place = self._in_the_same_place(record, kept)
+            return _kept(same_place, pin, is_new, (f"the newest cannot be used: {problem}",))
         newer = changes(kept.experiment, newest.experiment)
         if not newer:
             return _kept(newest, pin, is_new)
-        return _kept(_in_the_same_place(kept, newest), pin, is_new, newer)
+        return _kept(self._in_the_same_place(record, kept), pin, is_new, newer)
+
+    def _in_the_same_place(self, record: ExperimentRecord, kept: Resolved) -> Resolved:
+        """Where results go, who may see them, and whether there are any, is never kept."""
+        says = self.configuration.says
+        experiment = replace(
+            kept.experiment,
+            is_private=says(record, "is_private", False),
+            dataset_id=says(record, "dataset_id"),
+            skip=says(record, "skip", False),
+        )
+        return replace(kept, experiment=experiment)
 
     def _moved(self, record: ExperimentRecord, because: Because) -> Kept:
         resolved = self.configuration.resolve(record)
@@ -187,12 +199,3 @@ class _GoneError(ConfigError):
 def _kept(resolved: Resolved, pin: Pin, is_new: bool, newer: tuple[str, ...] = ()) -> Kept:
     newer += revised(resolved.experiment, pin.revisions)
     return Kept(resolved, pin.configuration, pin, is_new, newer)
-
-
-def _in_the_same_place(kept: Resolved, newest: Resolved) -> Resolved:
-    """Where results go, who may see them, and whether there are any, is never kept."""
-    now = newest.experiment
-    experiment = replace(
-        kept.experiment, is_private=now.is_private, dataset_id=now.dataset_id, skip=now.skip
-    )
-    return replace(kept, experiment=experiment)

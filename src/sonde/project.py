@@ -156,19 +156,22 @@ class Project:
         except SondeError:
             return ()
 
+    def record(self, slug: str) -> ExperimentRecord:
+        """What the platform says of one experiment. Raises ConfigError when there is none."""
+        (record,) = named(self.records().records, [slug])
+        return record
+
     def newest(self, slug: str, own: Path | None = None) -> Resolved:
         """One experiment by the newest configuration, whatever it keeps.
 
         own: a file in place of the repositories' own for this experiment. Raises ConfigError when
         there is none, or it is wrong.
         """
-        (record,) = named(self.records().records, [slug])
-        return self.configuration.resolve(record, own)
+        return self.configuration.resolve(self.record(slug), own)
 
     def kept(self, slug: str, as_of: date | None = None) -> Kept:
         """One experiment as it is analysed. Raises ConfigError as `newest` does."""
-        (record,) = named(self.records().records, [slug])
-        return self.keeper(as_of or yesterday()).kept(record)
+        return self.keeper(as_of or yesterday()).kept(self.record(slug))
 
     def experiment(self, slug: str) -> Experiment:
         """One experiment's declaration, as it is analysed."""

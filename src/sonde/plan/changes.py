@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sonde.experiment import Experiment
-from sonde.metric import ExposureSignal, Metric, Segment, SegmentDataSource
+from sonde.metric import DataSource, ExposureSignal, Metric, Segment, SegmentDataSource
 from sonde.plan.steps import (
     Revisions,
     in_force,
     source_identity,
     statistic_identity,
 )
+from sonde.window import Period
 
 
 def changes(kept: Experiment, newest: Experiment) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def changes(kept: Experiment, newest: Experiment) -> tuple[str, ...]:
 
 def revised(experiment: Experiment, kept: Revisions) -> tuple[str, ...]:
     """Of what computes an experiment, that which has another revision now, in words."""
-    used = {s.name for m in _metrics(experiment).values() for s in m.statistics}
+    used = {s.name for _, metric in _metrics(experiment) for s in metric.statistics}
     titles = {"enrollments": "enrollments", "windows": "windows"}
     titles |= {name: f'statistic "{name}"' for name in sorted(used)}
     now = in_force()
@@ -63,56 +64,56 @@ def _parts(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     signal = experiment.exposure_signal
     if signal is not None:
         yield "exposure_signal", _signal(signal)
-    yield from _each("metric", _metrics(experiment), lambda metric: _metric(metric, experiment))
-    sources = {
-        m.data_source.name: m.data_source for m in _metrics(experiment).values() if m.data_source
-    }
-    if signal is not None:
-        sources[signal.data_source.name] = signal.data_source
-    yield from _each("data source", sources, lambda s: (source_identity(s), s.analysis_units))
-    yield from _each("segment", {s.name: s for s in experiment.segments}, _segment)
-    read = {s.data_source.name: s.data_source for s in experiment.segments}
-    yield from _each("data source of segments", read, _segment_source)
+    metrics = list(_metrics(experiment))
+    sources = [m.data_source for _, m in metrics if m.data_source]
+    sources += [signal.data_source] if signal is not None else []
+    segments = experiment.segments
+    yield from _each("metric", ((m.name, (period, _metric(m))) for period, m in metrics))
+    yield from _each("data source", ((s.name, _source(s)) for s in sources))
+    yield from _each("segment", ((s.name, _segment(s)) for s in segments))
+    read = [s.data_source for s in segments]
+    yield from _each("data source of segments", ((s.name, _segment_source(s)) for s in read))
 
 
-def _each(
-    kind: str, named: Mapping[str, Any], identity: Callable[[Any], Any]
-) -> Iterator[tuple[str, Any]]:
-    yield from ((f'{kind} "{name}"', identity(each)) for name, each in named.items())
+def _each(kind: str, named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """All that there is under each name; most often it is one thing, told several times."""
+    found: dict[str, list[Any]] = {}
+    for name, identity in named:
+        known = found.setdefault(f'{kind} "{name}"', [])
+        if identity not in known:
+            known.append(identity)
+    yield from found.items()
 
 
-def _metrics(experiment: Experiment) -> dict[str, Metric]:
-    """Every metric, and those that it depends on."""
-    found: dict[str, Metric] = {}
-
-    def add(metric: Metric) -> None:
-        found[metric.name] = metric
-        for upstream in metric.depends_on:
-            add(upstream)
-
-    for metrics in experiment.metrics.values():
-        for metric in metrics:
-            add(metric)
-    return found
+def _metrics(experiment: Experiment) -> Iterator[tuple[Period | None, Metric]]:
+    """Every metric of a period, and those that it depends on, of none."""
+    for period in Period:
+        for metric in experiment.metrics.get(period, ()):
+            yield period, metric
+            yield from ((None, upstream) for upstream in _upstream(metric))
 
 
-def _metric(metric: Metric, experiment: Experiment) -> tuple[Any, ...]:
+def _upstream(metric: Metric) -> Iterator[Metric]:
+    for each in metric.depends_on:
+        yield each
+        yield from _upstream(each)
+
+
+def _metric(metric: Metric) -> tuple[Any, ...]:
     """Of the metric alone: sources and what it depends on are named."""
     now = in_force()
-    by_period = {period: {m.name: m for m in all_} for period, all_ in experiment.metrics.items()}
-    asked = {
-        period: [statistic_identity(s, now) for s in metrics[metric.name].statistics]
-        for period, metrics in by_period.items()
-        if metric.name in metrics
-    }
     return (
         metric.select_expression,
         metric.data_source.name if metric.data_source else None,
         [upstream.name for upstream in metric.depends_on],
         metric.analysis_bases,
         metric.analysis_units,
-        asked,
+        [statistic_identity(s, now) for s in metric.statistics],
     )
+
+
+def _source(source: DataSource) -> tuple[Any, ...]:
+    return source_identity(source), source.analysis_units
 
 
 def _signal(signal: ExposureSignal) -> tuple[Any, ...]:

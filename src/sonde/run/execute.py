@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -13,13 +14,15 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sonde.errors import BackendError
+from sonde.errors import BackendError, ConfigError
+from sonde.experiment import Experiment
 from sonde.lake import Filled, Lake
+from sonde.metric import AnalysisBasis, DataSource
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
 from sonde.run.enroll import enroll
 from sonde.run.estimate import Estimated, estimate
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, STATISTICS_COLUMNS, Problem
-from sonde.sql import relation
+from sonde.sql import TableName, relation
 from sonde.sql.enrollments import in_dataset
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Limits, Session
@@ -182,32 +185,53 @@ def _commit(
     estimated: Sequence[Estimated], lake: Lake, sources: Sources, configuration: str
 ) -> None:
     table = estimated[0].step.output.table
-    made_by = {"sonde": version("sonde"), "configuration": configuration}
-    filled = []
-    for each in estimated:
-        about = {
-            **made_by,
-            "inputs": _inputs(each.step, sources),
-            "query_id": _query_id(each) or None,
-        }
-        rows = [{**row.plain(), **about} for row in each.rows]
-        made = pa.Table.from_pylist(rows, STATISTICS_COLUMNS)
-        filled.append(lake.write(each.step.output, made, each.step.fingerprint, each.step.marks))
+    filled = [
+        lake.write(
+            each.step.output,
+            stored_rows(each, sources, configuration),
+            each.step.fingerprint,
+            each.step.marks,
+        )
+        for each in estimated
+    ]
     lake.commit(table, filled)
+
+
+def stored_rows(estimated: Estimated, sources: Sources, configuration: str) -> pa.Table:
+    """Estimates as they are stored, with what they were made from."""
+    about = {
+        "sonde": version("sonde"),
+        "configuration": configuration,
+        "inputs": _inputs(estimated.step, sources),
+        "query_id": _query_id(estimated) or None,
+    }
+    rows = [{**row.plain(), **about} for row in estimated.rows]
+    return pa.Table.from_pylist(rows, STATISTICS_COLUMNS)
 
 
 def _inputs(step: Step, sources: Sources) -> str:
     """The tables that were read, each with the version of the window's rows."""
     action = step.action
     assert isinstance(action, Estimate)
-    names = {
-        name
+    experiment, signal = action.experiment, action.experiment.exposure_signal
+    read = {
+        name: sources.find(name)
         for source in action.sources
-        for name in relation(in_dataset(action.experiment, source.from_expression, source)).tables
+        for name in _tables_of(experiment, source)
     }
+    if signal is not None and action.basis is AnalysisBasis.EXPOSURES:
+        with suppress(ConfigError):  # the step's problems say what is wrong with it
+            for name in _tables_of(experiment, signal.data_source):
+                if (table := sources.get(name)) is not None:
+                    read[name] = table
     first, last = action.due.first_data, action.due.last_data
-    versions = {name: sources.find(name).version(first, last) for name in names}
-    return ", ".join(f"{name}@{versions[name]}" for name in sorted(versions, key=str))
+    return ", ".join(
+        f"{name}@{read[name].named_version(first, last)}" for name in sorted(read, key=str)
+    )
+
+
+def _tables_of(experiment: Experiment, source: DataSource) -> tuple[TableName, ...]:
+    return relation(in_dataset(experiment, source.from_expression, source)).tables
 
 
 def _query_id(estimated: Estimated) -> str:
