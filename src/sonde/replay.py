@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sonde.errors import ConfigError, DataError, SondeError
-from sonde.experiment import Experiment
+from sonde.experiment import Experiment, ExperimentRecord
 from sonde.lake import write_rows
 from sonde.plan.plan import plan
+from sonde.plan.select import effective_date
 from sonde.plan.steps import Estimate, Step, covariate_metrics, enrollments_table, statistics_table
 from sonde.project import Project
 from sonde.run.estimate import estimate
-from sonde.run.execute import stored_rows
+from sonde.run.made import MadeFrom, inputs_of, step_key, stored
 from sonde.run.outcome import STATISTICS_COLUMNS
 from sonde.sql import TableName
 from sonde.table import Partition, Receipt
 from sonde.warehouse.duckdb import Limits, Session
-from sonde.warehouse.sources import Sources, SourceTable
+from sonde.warehouse.sources import Sources
 
 _MADE_BY = ("sonde", "configuration", "inputs", "query_id")
 _NUMBERS = ("ci_width", "point", "lower", "upper", "reason", "detail")
+_ROUNDING = 1e-9
 _MOST = 10  # differences of a result that are told
 _COVARIATE_DAYS = 28  # the longest time before enrollment that a step reads
 
@@ -37,7 +40,8 @@ class State(enum.StrEnum):
     """What came of a replay."""
 
     IDENTICAL = "identical"  # the same bytes
-    SAME_NUMBERS = "same numbers"  # made by something else, and equal in every estimate
+    SAME_NUMBERS = "same numbers"  # made by something else, and equal in every bit of them
+    ROUNDED = "same but for rounding"  # sums were made in another order
     DIFFERENT = "different"
     IMPOSSIBLE = "impossible"  # what it was made from is gone
 
@@ -54,11 +58,11 @@ class Replayed:
 def replay(
     project: Project, slug: str, is_wanted: Callable[[Partition, date], bool]
 ) -> Iterator[Replayed]:
-    """Compute the stored results of an experiment again and compare them, in order of their keys.
+    """Compute the stored results of an experiment again and compare them.
 
     Each by the configuration, the commits of Delta tables and the enrollments that it was made
-    from. Nothing is written. is_wanted: is given the last day of data, too. Raises DataError when
-    no stored result is wanted.
+    from, together with what was computed with it. Nothing is written. is_wanted: is given the last
+    day of data, too. Raises DataError when no stored result is wanted.
     """
     table = statistics_table(project.experiment(slug))
     receipts = [
@@ -68,124 +72,121 @@ def replay(
     ]
     if not receipts:
         raise DataError(f"no such result of {slug} is stored; `sonde results {slug}` prints them")
-    latest = max(date.fromisoformat(receipt.marks[1]) for receipt in receipts)
-    past = _Past(project, slug, latest)
-    for receipt in receipts:
+    past = _Past(project, slug)
+    for batch, results in _batches(receipts, project).items():
+        if batch is None:
+            yield from (Replayed(r.receipt.partition, State.IMPOSSIBLE, _UNKNOWN) for r in results)
+            continue
         try:
-            yield past.replayed(receipt)
+            made = past.computed(batch, results)
         except SondeError as error:
-            yield Replayed(receipt.partition, State.IMPOSSIBLE, (str(error),))
+            said = (str(error),)
+            yield from (Replayed(r.receipt.partition, State.IMPOSSIBLE, said) for r in results)
+            continue
+        for result in results:
+            yield _compared(result, made.get(result.receipt.partition))
+
+
+_UNKNOWN = ("it has no rows, or was stored by an older sonde: it does not say what it is from",)
 
 
 @dataclass(frozen=True)
-class _MadeFrom:
-    """What a stored result says of itself."""
+class _Result:
+    """A stored result. inputs: the version of each table that was read, by name."""
 
-    configuration: str
-    inputs: tuple[tuple[str, str], ...]
+    receipt: Receipt
+    file: Path
+    rows: pa.Table
+    inputs: Mapping[str, str]
 
-    @classmethod
-    def of(cls, rows: pa.Table) -> _MadeFrom:
-        first = rows.slice(0, 1).to_pylist()[0]
-        parts = (each.partition("@") for each in (first["inputs"] or "").split(", ") if each)
-        return cls(first["configuration"] or "", tuple((name, v) for name, _, v in parts))
 
-    @property
-    def numbers(self) -> dict[str, int]:
-        """The commits of the Delta tables."""
-        parted = ((name, version.partition(":")) for name, version in self.inputs)
-        return {name: int(number) for name, (number, colon, _) in parted if colon}
+@dataclass(frozen=True)
+class _Batch:
+    """Results that were computed together. numbers: the commits of the Delta tables, by name."""
+
+    made_from: MadeFrom
+    source: str
+    numbers: tuple[tuple[str, int], ...]
+
+
+def _batches(receipts: Iterable[Receipt], project: Project) -> dict[_Batch | None, list[_Result]]:
+    """Stored results by what they were computed with; of None it is not known."""
+    found: dict[_Batch | None, list[_Result]] = {}
+    for receipt in receipts:
+        file = project.lake.file(receipt)
+        rows = pq.read_table(file, partitioning=None)
+        made_from = MadeFrom.of(rows)
+        inputs = {} if made_from is None else inputs_of(rows)
+        parted = ((name, version.partition(":")) for name, version in inputs.items())
+        numbers = tuple((name, int(number)) for name, (number, colon, _) in parted if colon)
+        key = receipt.partition.key[-1]
+        batch = None if made_from is None else _Batch(made_from, key, numbers)
+        found.setdefault(batch, []).append(_Result(receipt, file, rows, inputs))
+    return found
 
 
 class _Past:
-    """What the results of an experiment were made from; each is opened once."""
+    """What the results of an experiment were made from."""
 
-    def __init__(self, project: Project, slug: str, latest: date) -> None:
-        """latest: the last day of data in any of them, as of which most windows are complete."""
+    def __init__(self, project: Project, slug: str) -> None:
         self._project = project
-        self._latest = latest
         self._record = project.record(slug)
-        self._experiments: dict[str, Experiment] = {}
-        self._steps: dict[tuple[str, date], dict[Partition, Step]] = {}
-        self._enrolled: list[Receipt] | None = None
 
-    def replayed(self, receipt: Receipt) -> Replayed:
-        """Compute one result again. Raises what stands in the way."""
+    def computed(self, batch: _Batch, results: Sequence[_Result]) -> dict[Partition, pa.Table]:
+        """The rows of all that was computed together. Raises what stands in the way."""
+        made_from, project = batch.made_from, self._project
+        experiment = project.configuration.at(made_from.configuration).resolve(self._record)
+        steps = _steps(experiment.experiment, self._record, batch)
+        numbers = dict(batch.numbers)
+        sources = Sources(project.lake.root, project.settings.tables, numbers)
+        for step in steps.values():
+            _check_files(sources, numbers, step)
+        for result in results:
+            _check(result, steps, sources)
+        enrolled = self._enrolled(experiment.experiment, made_from)
+        limits = Limits(project.setting(made_from.as_of).memory)
+        folders = [project.lake.root, *sources.folders()]
+        with Session(made_from.as_of, limits, folders) as session:
+            estimated = estimate(list(steps.values()), session, sources, enrolled)
+        tables = stored(estimated, sources, made_from)
+        return {e.step.output: rows for e, rows in zip(estimated, tables, strict=True)}
+
+    def _enrolled(self, experiment: Experiment, made_from: MadeFrom) -> Path:
+        """The enrollments that counted."""
         lake = self._project.lake
-        file = lake.file(receipt)
-        stored = pq.read_table(file, partitioning=None)
-        if stored.num_rows == 0:
-            return Replayed(receipt.partition, State.SAME_NUMBERS, ("it has no rows",))
-        made_from = _MadeFrom.of(stored)
-        step = self._step(receipt, made_from.configuration)
-        sources = self._sources(made_from, step)
-        rows = self._computed(step, sources, self._enrollments(receipt), made_from)
-        if _as_file(rows) == file.read_bytes():
-            return Replayed(receipt.partition, State.IDENTICAL)
-        return Replayed(receipt.partition, *_compared(stored, rows))
-
-    def _computed(
-        self, step: Step, sources: Sources, enrolled: Path, made_from: _MadeFrom
-    ) -> pa.Table:
-        through = date.fromisoformat(step.marks[1])
-        memory = self._project.setting(through).memory
-        folders = [self._project.lake.root, *sources.folders()]
-        with Session(through, Limits(memory), folders) as session:
-            (estimated,) = estimate([step], session, sources, enrolled)
-        if not estimated.rows and estimated.problems:
-            raise DataError(estimated.problems[0].message)
-        return stored_rows(estimated, sources, made_from.configuration)
-
-    def _sources(self, made_from: _MadeFrom, step: Step) -> Sources:
-        """The tables as they were. Raises DataError when one cannot be had any more."""
-        project = self._project
-        sources = Sources(project.lake.root, project.settings.tables, made_from.numbers)
-        first, last = _days(step)
-        window = _action(step).due
-        for name, version in made_from.inputs:
-            table = sources.find(TableName.parse(name))
-            if table.named_version(window.first_data, window.last_data) != version:
-                raise DataError(
-                    f"table {name} is not what it was, and it is not a Delta table with a past"
-                )
-            _check_files(name, table, first, last)
-        return sources
-
-    def _enrollments(self, receipt: Receipt) -> Path:
-        """Those in force when the result was made."""
-        if self._enrolled is None:
-            table = enrollments_table(self._project.experiment(receipt.partition.key[0]))
-            found: dict[str, Receipt] = {}
-            for receipts in self._project.lake.history(table):
-                found |= {each.path: each for each in receipts.values()}
-            self._enrolled = list(found.values())
-        before = [each for each in self._enrolled if each.modified <= receipt.modified]
-        files = [self._project.lake.file(each) for each in before[:1]]
-        if not files or not files[0].is_file():
-            raise DataError(
-                "the enrollments that it was made from are gone: their table was vacuumed"
-            )
-        return files[0]
-
-    def _step(self, receipt: Receipt, read: str) -> Step:
-        """The step that made the result, as the configuration of then plans it."""
-        if read not in self._experiments:
-            then = self._project.configuration.at(read)
-            self._experiments[read] = then.resolve(self._record).experiment
-        through = date.fromisoformat(receipt.marks[1])
-        for as_of in (self._latest, *(through + timedelta(days=n) for n in range(3))):
-            step = self._planned(read, as_of).get(receipt.partition)
-            if step is not None and step.marks == receipt.marks:
-                return step
-        raise ConfigError(
-            "nothing asks for it: its dates, or what it is of, were others when it was made"
+        for receipts in lake.history(enrollments_table(experiment)):
+            for receipt in receipts.values():
+                if receipt.fingerprint == made_from.enrollments and lake.file(receipt).is_file():
+                    return lake.file(receipt)
+        raise DataError(
+            f"the enrollments of then ({made_from.enrollments}) are gone: their table was vacuumed"
         )
 
-    def _planned(self, read: str, as_of: date) -> dict[Partition, Step]:
-        if (read, as_of) not in self._steps:
-            made = plan([self._experiments[read]], as_of, lambda *_: "")
-            self._steps[read, as_of] = {step.output: step for step in made.steps}
-        return self._steps[read, as_of]
+
+def _steps(experiment: Experiment, record: ExperimentRecord, batch: _Batch) -> dict[str, Step]:
+    """The steps of a batch, as the configuration of then plans them, by their keys."""
+    as_of = effective_date(record, batch.made_from.as_of)
+    planned = {
+        step_key(step): step
+        for step in plan([experiment], as_of, lambda *_: "").steps
+        if step.output.key and step.output.key[-1] == batch.source
+    }
+    return {key: planned[key] for key in batch.made_from.together if key in planned}
+
+
+def _check(result: _Result, steps: Mapping[str, Step], sources: Sources) -> None:
+    """Raises what makes it impossible to compute a result from what it names."""
+    partition = result.receipt.partition
+    step = next((s for s in steps.values() if s.output == partition), None)
+    if step is None or step.marks != result.receipt.marks:
+        raise ConfigError(
+            "nothing asks for it any more: the experiment's dates were others when it was made"
+        )
+    due = _action(step).due
+    for name, version in result.inputs.items():
+        table = sources.find(TableName.parse(name))
+        if table.named_version(due.first_data, due.last_data) != version:
+            raise DataError(f"table {name} has changed, and has no versions: it is no Delta table")
 
 
 def _action(step: Step) -> Estimate:
@@ -202,12 +203,16 @@ def _days(step: Step) -> tuple[date, date]:
     return first, last
 
 
-def _check_files(name: str, table: SourceTable, first: date, last: date) -> None:
-    if any(not Path(file.path).is_file() for file in table.within(first, last)):
-        raise DataError(
-            f"version {table.number} of table {name} is gone: it was vacuumed, and files of the "
-            f"days {first} to {last} are no longer there"
-        )
+def _check_files(sources: Sources, numbers: Mapping[str, int], step: Step) -> None:
+    """Raises DataError when a file of a version is gone."""
+    first, last = _days(step)
+    for name, number in numbers.items():
+        files = sources.find(TableName.parse(name)).within(first, last)
+        if not all(Path(file.path).is_file() for file in files):
+            raise DataError(
+                f"version {number} of table {name} is gone: it was vacuumed, and files of the days "
+                f"{first} to {last} are no longer there"
+            )
 
 
 def _as_file(rows: pa.Table) -> bytes:
@@ -217,22 +222,39 @@ def _as_file(rows: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _compared(stored: pa.Table, rows: pa.Table) -> tuple[State, tuple[str, ...]]:
+def _compared(result: _Result, rows: pa.Table | None) -> Replayed:
     """Which estimates differ, then what of their making does."""
-    had, have = _by_name(stored), _by_name(rows)
-    differ = [
-        f"{name}: {_said(had.get(name))} -> {_said(have.get(name))}"
-        for name in dict.fromkeys((*had, *have))
-        if repr(had.get(name)) != repr(have.get(name))
-    ]
-    more = [f"and {len(differ) - _MOST} more"] if len(differ) > _MOST else []
+    partition, stored_ = result.receipt.partition, result.rows
+    assert rows is not None  # checked: its step was among those computed
+    if _as_file(rows) == result.file.read_bytes():
+        return Replayed(partition, State.IDENTICAL)
+    had, have = _by_name(stored_), _by_name(rows)
+    names = dict.fromkeys((*had, *have))
+    unlike = [name for name in names if not _is_close(had.get(name), have.get(name))]
+    told = [f"{name}: {_said(had.get(name))} -> {_said(have.get(name))}" for name in unlike]
+    more = [f"and {len(told) - _MOST} more"] if len(told) > _MOST else []
     made_by = [
         f"{column}: {before} -> {after}"
         for column in _MADE_BY
-        if (before := stored[column][0].as_py()) != (after := _first(rows, column))
+        if (before := _first(stored_, column)) != (after := _first(rows, column))
     ]
-    state = State.DIFFERENT if differ else State.SAME_NUMBERS
-    return state, (*differ[:_MOST], *more, *made_by)
+    exact = all(repr(had.get(name)) == repr(have.get(name)) for name in names)
+    alike = State.SAME_NUMBERS if exact else State.ROUNDED
+    state = State.DIFFERENT if unlike else alike
+    return Replayed(partition, state, (*told[:_MOST], *more, *made_by))
+
+
+def _is_close(had: Mapping[str, Any] | None, have: Mapping[str, Any] | None) -> bool:
+    """Whether two estimates are one, but for rounding."""
+    if had is None or have is None:
+        return False
+    largest = max((abs(v) for v in had.values() if isinstance(v, float) and isfinite(v)), default=0)
+    return all(
+        isclose(had[name], have[name], rel_tol=_ROUNDING, abs_tol=_ROUNDING * largest)
+        if isinstance(had[name], float) and isinstance(have[name], float) and isfinite(had[name])
+        else repr(had[name]) == repr(have[name])
+        for name in _NUMBERS
+    )
 
 
 def _first(rows: pa.Table, column: str) -> Any:

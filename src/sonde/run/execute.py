@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sonde.errors import BackendError, ConfigError
-from sonde.experiment import Experiment
+from sonde.errors import BackendError
 from sonde.lake import Filled, Lake
-from sonde.metric import AnalysisBasis, DataSource
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
 from sonde.run.enroll import enroll
 from sonde.run.estimate import Estimated, estimate
-from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, STATISTICS_COLUMNS, Problem
-from sonde.sql import TableName, relation
-from sonde.sql.enrollments import in_dataset
+from sonde.run.made import MadeFrom, query_id, stored
+from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
@@ -147,8 +142,7 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
             case Enroll():
                 done = [_enroll(step, session, sources, lake) for step in batch.steps]
             case Estimate():
-                read = setting.configurations.get(batch.slug, setting.configuration)
-                done = _estimate(batch, session, sources, lake, read)
+                done = _estimate(batch, session, sources, lake, setting)
     share = session.bytes_attached // len(batch.steps)
     return [replace(each, read=share) for each in done]
 
@@ -166,7 +160,7 @@ def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Done:
 
 
 def _estimate(
-    batch: Batch, session: Session, sources: Sources, lake: Lake, configuration: str
+    batch: Batch, session: Session, sources: Sources, lake: Lake, setting: Setting
 ) -> list[Done]:
     started = time.perf_counter()
     receipt = lake.receipt(batch.steps[0].inputs[0])
@@ -177,77 +171,37 @@ def _estimate(
     reports = [Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated]
     _record(reports, lake)
     _keep_queries(estimated, lake)
-    _commit(estimated, lake, sources, configuration)
+    read = setting.configurations.get(batch.slug, setting.configuration)
+    _commit(estimated, lake, sources, MadeFrom(read, setting.as_of, receipt.fingerprint))
     return reports
 
 
 def _commit(
-    estimated: Sequence[Estimated], lake: Lake, sources: Sources, configuration: str
+    estimated: Sequence[Estimated], lake: Lake, sources: Sources, made_from: MadeFrom
 ) -> None:
     table = estimated[0].step.output.table
     filled = [
         lake.write(
             each.step.output,
-            stored_rows(each, sources, configuration),
+            rows,
             each.step.fingerprint,
             each.step.marks,
         )
-        for each in estimated
+        for each, rows in zip(estimated, stored(estimated, sources, made_from), strict=True)
     ]
     lake.commit(table, filled)
-
-
-def stored_rows(estimated: Estimated, sources: Sources, configuration: str) -> pa.Table:
-    """Estimates as they are stored, with what they were made from."""
-    about = {
-        "sonde": version("sonde"),
-        "configuration": configuration,
-        "inputs": _inputs(estimated.step, sources),
-        "query_id": _query_id(estimated) or None,
-    }
-    rows = [{**row.plain(), **about} for row in estimated.rows]
-    return pa.Table.from_pylist(rows, STATISTICS_COLUMNS)
-
-
-def _inputs(step: Step, sources: Sources) -> str:
-    """The tables that were read, each with the version of the window's rows."""
-    action = step.action
-    assert isinstance(action, Estimate)
-    experiment, signal = action.experiment, action.experiment.exposure_signal
-    read = {
-        name: sources.find(name)
-        for source in action.sources
-        for name in _tables_of(experiment, source)
-    }
-    if signal is not None and action.basis is AnalysisBasis.EXPOSURES:
-        with suppress(ConfigError):  # the step's problems say what is wrong with it
-            for name in _tables_of(experiment, signal.data_source):
-                if (table := sources.get(name)) is not None:
-                    read[name] = table
-    first, last = action.due.first_data, action.due.last_data
-    return ", ".join(
-        f"{name}@{read[name].named_version(first, last)}" for name in sorted(read, key=str)
-    )
-
-
-def _tables_of(experiment: Experiment, source: DataSource) -> tuple[TableName, ...]:
-    return relation(in_dataset(experiment, source.from_expression, source)).tables
-
-
-def _query_id(estimated: Estimated) -> str:
-    return fingerprint(estimated.query)[:16] if estimated.query else ""
 
 
 def _keep_queries(estimated: Sequence[Estimated], lake: Lake) -> None:
     """The SQL, once for each text."""
     experiment = estimated[0].step.action.experiment
     table = queries_table(experiment)
-    texts = {_query_id(each): each.query for each in estimated if each.query}
+    texts = {query_id(each): each.query for each in estimated if each.query}
     known = lake.receipts(table) if texts else {}
     filled = [
-        lake.write(partition, pa.Table.from_pylist([{"sql": text}], QUERIES_COLUMNS), query_id)
-        for query_id, text in texts.items()
-        if (partition := table.partition(experiment.slug, query_id)).key not in known
+        lake.write(partition, pa.Table.from_pylist([{"sql": text}], QUERIES_COLUMNS), key)
+        for key, text in texts.items()
+        if (partition := table.partition(experiment.slug, key)).key not in known
     ]
     if filled:
         lake.commit(table, filled)

@@ -202,7 +202,8 @@ def _delta(name: str, place: Path, number: int | None = None) -> SourceTable:
     partitions = tuple(delta.metadata().partition_columns)
     schema = pa.schema(delta.schema().to_arrow())
     types = {column.name: str(column.type) for column in schema}
-    files = tuple(_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True)))
+    found = [_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True))]
+    files = tuple(sorted(found, key=lambda file: file.path))  # the log's own order may change
     typed = tuple((p, _duckdb_type(types[p])) for p in partitions)
     return SourceTable(name, "parquet", files, typed, schema, number=delta.version())
 
