@@ -156,6 +156,13 @@ class Project:
         except SondeError:
             return ()
 
+    def under_way(self) -> tuple[Kept, ...]:
+        """The experiments as they are analysed now; none when the platform cannot be reached."""
+        try:
+            return self.select(yesterday()).kept
+        except SondeError:
+            return ()
+
     def record(self, slug: str) -> ExperimentRecord:
         """What the platform says of one experiment. Raises ConfigError when there is none."""
         (record,) = named(self.records().records, [slug])

@@ -55,9 +55,9 @@ class Hub:
         return self.git("rev-parse", "HEAD")
 
 
-def make_hub(folder: Path, day: date = date(2020, 3, 1), **project: str) -> tuple[Hub, str]:
+def make_hub(folder: Path, day: date = date(2020, 3, 1), **record: object) -> tuple[Hub, str]:
     """A project with one experiment, and everything of its configuration in one commit."""
-    hub = Hub(browser.write_project(folder, **project))
+    hub = Hub(browser.write_project(folder, **record))
     hub.git("init", "--quiet", "--initial-branch", "main")
     return hub, hub.commit(day, {})
 
