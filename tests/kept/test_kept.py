@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -481,3 +482,16 @@ def test_a_task_on_a_cluster_keeps_the_same(begun: tuple[Hub, str]) -> None:
     assert found.read_at == f"metric-hub@{second}"
     assert found.pin is not None
     assert found.pin.since == datetime.now(UTC).date()
+
+
+def test_a_pin_that_is_removed(begun: tuple[Hub, str]) -> None:
+    """As `docs/pinning.md` says: it begins anew."""
+    hub, first = begun
+    hub.commit(LATER, {DEFINITIONS: TRIPLED})
+    run(hub.project, to_newest=True)
+    assert kept(hub.project).read_at != f"metric-hub@{first}"
+    DeltaTable(hub.project / "lake/sonde/pins").delete(f"experiment = '{browser.SLUG}'")
+    assert kept(hub.project).read_at == f"metric-hub@{first}"
+    assert stale(hub.project) == 20
+    run(hub.project)
+    assert stale(hub.project) == 0
