@@ -163,8 +163,8 @@ class Experiment:
     def planned_end(self) -> date | None:
         """The date on which units leave, as planned or as it was."""
         days, start = self.record.proposed_duration, self.start_date
-        if self.end_date is not None or days is None or start is None:
-            return self.end_date
+        if self.end_date is not None or start is None or days is None or days < 1:
+            return self.end_date  # 0 days are no plan
         return start + timedelta(days=days)
 
     @property

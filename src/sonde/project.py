@@ -39,6 +39,8 @@ from sonde.table import Partition, Receipt
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
 from sonde.window import Period
+from sonde.wire.names import clashes
+from sonde.wire.provenance import ConfigurationRead, Origin
 
 
 def yesterday() -> date:
@@ -118,6 +120,14 @@ class Project:
     def keeper(self, as_of: date) -> Keeper:
         """Who knows by which configuration an experiment is analysed."""
         return Keeper(self.configuration, self.pins, as_of, datetime.now(UTC).date())
+
+    def origin(self) -> Origin:
+        """Where declarations are read: repositories by name, each at its commit."""
+        read = tuple(
+            ConfigurationRead(path=each.name, revision=each.commit, committed=each.committed)
+            for each in self.configuration.revisions
+        )
+        return Origin(configuration=read, url=self.settings.config_url)
 
     def records(self) -> Experiments:
         """Every experiment the platform knows, and what is wrong with those that cannot be read."""
@@ -206,6 +216,7 @@ class Project:
         whole = Plan(as_of, tuple(steps), tuple(left_out))
         receipts = self.receipts(steps)
         warnings = [str(warning) for each in selected.resolved for warning in each.warnings]
+        warnings += clashes(each.slug for each in selected.experiments)
         return Work(
             whole,
             whole.stale(receipts),
@@ -306,6 +317,7 @@ class Project:
             problem,
             (*_changed(kept), *(InForce(*each) for each in settings_in_force(resolved))),
             str(truth) if truth.is_file() else "",
+            origin=self.origin(),
         )
 
     def material(self, slug: str, as_of: date) -> Material:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sonde.errors import BackendError
+from sonde.jetstream import jetstream_files
 from sonde.lake import Filled, Lake
+from sonde.pages import links
 from sonde.pages.card import effect_in_words, key_effect
 from sonde.pages.material import Material
-from sonde.pages.site import About, experiment_files, shared_files
+from sonde.pages.site import JSON, About, Made, experiment_files, shared_files
 from sonde.plan.steps import (
     enrollments_table,
     errors_table,
@@ -40,14 +43,17 @@ from sonde.site_files import as_csv, assets, drawn_by, staged, stylesheet
 from sonde.stored import (
     HISTORY_COLUMNS,
     OWNER,
+    Estimates,
     Receipts,
     Subject,
     errors_of,
+    estimates_of,
     history_table,
     material_of,
 )
 from sonde.table import Partition, Receipt
 from sonde.warehouse.sources import Sources
+from sonde.wire.names import normalized
 
 SHARED = "all"
 
@@ -122,14 +128,28 @@ def _made(
         ),
     ]
     checks, health = checked(experiment, subject.as_of, lake, sources, known, errors)
-    material = material_of(subject, lake, receipts, checks, errors)
+    found = estimates_of(experiment, lake, receipts)
+    material = material_of(subject, lake, receipts, found, checks, errors)
     about = About(version("sonde"), subject.minimum_units, stylesheet())
-    files_ = list(experiment_files(material, about, as_csv))
+    beside = _jetstream_files(subject, material, found, errors)
+    paths = [each.path for each in beside]
+    files_ = [*experiment_files(material, about, as_csv, paths), *beside]
     site = staged(files_, _partition(subject.audience, subject.owner), made_from, lake)
     other = Audience.PUBLIC if experiment.is_private else Audience.PRIVATE
     moved = _partition(other, subject.owner)  # what is private now must not stay public
     kept = [each for each in (health, site, _remembered(material, lake)) if each is not None]
     return kept, [moved] if moved.key in receipts.site() else []
+
+
+def _jetstream_files(
+    subject: Subject, material: Material, found: Estimates, errors: Iterable[Mapping[str, Any]]
+) -> list[Made]:
+    if not subject.has_own_names:
+        return []
+    made = jetstream_files(
+        subject.experiment, found.parts, errors, subject.origin, material.is_hidden
+    )
+    return [Made(links.jetstream(name), JSON, content) for name, content in made.items()]
 
 
 def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
@@ -138,10 +158,29 @@ def stale(subjects: Iterable[Subject], lake: Lake) -> list[Subject]:
     site = receipts.site()
     return [
         subject
-        for subject in subjects
+        for subject in _named(list(subjects), site)
         if (had := site.get(_key(subject))) is None
         or had.fingerprint != _fingerprint(subject, receipts)
     ]
+
+
+def _named(subjects: Sequence[Subject], published: Iterable[tuple[str, ...]]) -> Iterator[Subject]:
+    """Each, and whether another experiment, of these or published, has its names for files.
+
+    Then neither has such files: a reader would take one's for the other's. To a public one those
+    that are private are no others: what it lacks would tell of them.
+    """
+    audience = {o.removeprefix(OWNER): of for of, o in sorted(published) if o != SHARED}
+    audience |= {each.experiment.slug: each.audience for each in subjects}
+    named: dict[str, set[str]] = defaultdict(set)
+    for slug in audience:
+        named[normalized(slug)].add(slug)
+    for each in subjects:
+        slug = each.experiment.slug
+        others = {audience[other] for other in named[normalized(slug)] - {slug}}
+        if each.audience is Audience.PUBLIC:
+            others -= {Audience.PRIVATE}
+        yield replace(each, has_own_names=not others)
 
 
 def shown_to_all(lake: Lake) -> set[str]:
@@ -243,6 +282,7 @@ def _fingerprint(subject: Subject, receipts: Receipts) -> str:
             msgspec.json.encode((experiment, subject.roles, subject.settings), order="sorted")
         ).hexdigest(),
         [subject.problem, subject.minimum_units, subject.truth != ""],
+        [subject.origin.url, subject.has_own_names],  # the commit is that of the day it is made
         None if ended else subject.as_of,
         [
             [list(r.partition.key), r.fingerprint, list(r.marks)]

@@ -65,9 +65,10 @@ def _packed(made: Made) -> bytes:
 
 @cache
 def drawn_by() -> str:
-    """A digest of all that draws pages: whoever changes a template need not raise a number."""
+    """A digest of all that makes files: whoever changes a template need not raise a number."""
     digest = hashlib.sha256(version("sonde").encode())
-    for each in _within(files("sonde.pages")):
+    makers = [files("sonde") / "jetstream.py"]
+    for each in (*makers, *_within(files("sonde.wire")), *_within(files("sonde.pages"))):
         digest.update(each.name.encode())
         digest.update(each.read_bytes())
     return digest.hexdigest()

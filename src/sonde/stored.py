@@ -34,6 +34,7 @@ from sonde.site import Audience, site_table
 from sonde.table import Receipt, Table
 from sonde.window import Period
 from sonde.window import Window as Days
+from sonde.wire.provenance import Origin
 
 OWNER = "experiment "
 
@@ -53,7 +54,8 @@ class Subject:
     """An experiment to publish, and what is said of it outside the lake.
 
     problem: why it cannot be analysed, if so. settings: each value in force with its origin.
-    truth: a file with planted effects, or empty.
+    truth: a file with planted effects, or empty. origin: where the declarations were read.
+    has_own_names: whether no other experiment's Jetstream files have the same names.
     """
 
     experiment: Experiment
@@ -63,6 +65,8 @@ class Subject:
     settings: tuple[InForce, ...] = ()
     truth: str = ""
     minimum_units: int = 20
+    origin: Origin = field(default_factory=Origin)
+    has_own_names: bool = True
 
     @property
     def owner(self) -> str:
@@ -104,20 +108,21 @@ def read_material(subject: Subject, lake: Lake) -> Material:
     """Everything that is stored of an experiment."""
     receipts = Receipts(lake)
     experiment = subject.experiment
+    found = estimates_of(experiment, lake, receipts)
     errors = errors_of(experiment, lake, receipts)
-    return material_of(subject, lake, receipts, stored(lake, experiment), errors)
+    return material_of(subject, lake, receipts, found, stored(lake, experiment), errors)
 
 
 def material_of(
     subject: Subject,
     lake: Lake,
     receipts: Receipts,
+    found: Estimates,
     checks: tuple[Check, ...],
     errors: Sequence[Mapping[str, Any]],
 ) -> Material:
     """The same, for whoever has read some of it already."""
     experiment = subject.experiment
-    found = _statistics(experiment, lake, receipts)
     return Material(
         experiment=experiment,
         roles=subject.roles,
@@ -190,47 +195,93 @@ def _planted(subject: Subject) -> Truth:
 _KEYS = ("analysis_basis", "analysis_period", "window_index")
 
 
-_INNER = [
-    *(name for name in COLUMNS if name not in _KEYS),
-    *("sonde", "configuration", "inputs"),
-]
+_INNER = [*(name for name in COLUMNS if name not in _KEYS), "ci_width"]
+_SAME = ["sonde", "configuration", "inputs", "query_id"]  # in all rows of a partition
+_READ = list(dict.fromkeys((*_INNER, *_SAME)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partition of the statistics: one basis, window and set of sources.
+
+    columns: its rows, column by column. made_from: what they all say of their origin.
+    """
+
+    receipt: Receipt
+    columns: Mapping[str, Sequence[Any]]
+    made_from: Mapping[str, str | None]
+
+    @property
+    def basis(self) -> AnalysisBasis:
+        """Which units count."""
+        return AnalysisBasis(self.receipt.partition.key[1])
+
+    @property
+    def window(self) -> Window:
+        """The window."""
+        _, _, period, number, _ = self.receipt.partition.key
+        return Window(period, int(number))
+
+    @property
+    def source(self) -> str:
+        """The set of sources."""
+        return self.receipt.partition.key[-1]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some units have not yet lived through the window."""
+        return "partial" in self.receipt.marks
+
+    @property
+    def inputs(self) -> list[str]:
+        """The tables that were read, as table@version."""
+        return [each for each in (self.made_from.get("inputs") or "").split(", ") if each]
+
+    @property
+    def query_id(self) -> str | None:
+        """The query behind its unit metrics."""
+        return self.made_from.get("query_id")
 
 
 @dataclass
-class _Stored:
+class Estimates:
     """What the statistics of an experiment say, and what they were made of."""
 
+    parts: list[Part] = field(default_factory=list)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     partial: dict[Window, bool] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     made_by: dict[str, str] = field(default_factory=dict)
-    inputs: set[str] = field(default_factory=set)
 
-    def add(self, receipt: Receipt, table: pa.Table) -> None:
-        _, basis, period, number, source = receipt.partition.key
-        window = Window(period, int(number))
-        keys = dict(zip(_KEYS, (basis, period, window.number), strict=True))
+    def add(self, part: Part) -> None:
+        """A further partition."""
+        window, number = part.window, len(part.columns["metric"])
+        keys = dict(zip(_KEYS, (part.basis.value, *window), strict=True))
         columns = [
-            [keys[name]] * table.num_rows if name in keys else table[name].to_pylist()
-            for name in COLUMNS
+            [keys[name]] * number if name in keys else part.columns[name] for name in COLUMNS
         ]
+        self.parts.append(part)
         self.rows += zip(*columns, strict=True)
-        self.partial[window] = self.partial.get(window, False) or "partial" in receipt.marks
-        if table.num_rows:
-            (first,) = table.slice(0, 1).to_pylist()
-            self.versions["sonde"] = first["sonde"] or ""
-            self.versions["Configuration"] = first["configuration"] or ""
-            self.inputs |= {each.partition("@")[0] for each in (first["inputs"] or "").split(", ")}
-            if first["query_id"]:
-                self.made_by[first["query_id"]] = f"{source}, {period}, {basis}"
+        self.partial[window] = self.partial.get(window, False) or part.is_partial
+        if part.made_from:
+            self.versions["sonde"] = part.made_from["sonde"] or ""
+            self.versions["Configuration"] = part.made_from["configuration"] or ""
+        if part.query_id:
+            self.made_by[part.query_id] = f"{part.source}, {window.period}, {part.basis}"
 
 
-def _statistics(experiment: Experiment, lake: Lake, receipts: Receipts) -> _Stored:
-    found = _Stored()
+def estimates_of(experiment: Experiment, lake: Lake, receipts: Receipts) -> Estimates:
+    """The stored estimates of an experiment."""
+    found = Estimates()
     for receipt in receipts.of(statistics_table(experiment), experiment.slug):
-        found.add(receipt, pq.ParquetFile(lake.file(receipt)).read(_INNER, use_threads=False))
-    if read := sorted(found.inputs - {""}):
-        found.versions["Tables read"] = ", ".join(read)
+        file = pq.ParquetFile(lake.file(receipt))
+        table = file.read(_READ, use_threads=False)
+        columns = {name: table[name].to_pylist() for name in _INNER}
+        first = table.select(_SAME).slice(0, 1).to_pylist()
+        found.add(Part(receipt, columns, first[0] if first else {}))
+    tables = {each.partition("@")[0] for part in found.parts for each in part.inputs}
+    if tables:
+        found.versions["Tables read"] = ", ".join(sorted(tables))
     return found
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from sonde.serve.access import OwnMachine
 from sonde.serve.openapi import OPENAPI
 from sonde.serve.static import write_static
 from sonde.site import Site
+from sonde.wire.names import normalized
 from tests.commands import ended
 from tests.pages import small
 from tests.pages.demo import LAST_DAY
@@ -98,20 +100,20 @@ def test_no_answer_and_no_line_of_the_log_names_it(demo: Project, secrets: set[s
 def test_answers_are_as_described(demo: Project, demo_site: Site, experiments):
     with serving(demo.lake, OwnMachine) as running, running.owner() as owner:
         for path in PATHS:
-            for slug in experiments if "{slug}" in path else [""]:
-                answer = owner.get(path.replace("{slug}", slug))
+            for slug in experiments if "{" in path else [""]:
+                address = path.format(slug=slug, name=normalized(slug), period="weekly")
+                answer = owner.get(address)
                 assert answer.status_code == 200, (path, slug)
                 conforms(sampled(answer.json()), path)
-                again = owner.get(
-                    path.replace("{slug}", slug),
-                    headers={"If-None-Match": answer.headers["etag"]},
-                )
+                again = owner.get(address, headers={"If-None-Match": answer.headers["etag"]})
                 assert (again.status_code, again.content) == (304, b"")
     assert set(OPENAPI) == {"api/openapi.json"}
 
 
-def sampled(answer: dict[str, object]) -> dict[str, object]:
+def sampled(answer: Any) -> Any:
     """Of thousands of estimates every hundredth, and one of each reason."""
+    if isinstance(answer, list):  # a file of Jetstream's
+        return answer[::100]
     rows = answer.get("statistics")
     if not isinstance(rows, list):
         return answer

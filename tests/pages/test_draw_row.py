@@ -126,6 +126,31 @@ def test_a_giant_does_not_flatten_the_rest():
     assert Axis.fitting(rest, margins=[-0.1]).low <= -0.1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [Interval(0.092, 0.06, 0.126), Interval(0.098, 0.056, 0.143), Interval(0.0, -0.009, 0.007),
+         Interval(0.012, -0.006, 0.03)],
+        [Interval(0.043, 0.025, 0.06), Interval(0.004, -0.004, 0.012)],
+    ],
+    ids=["two that rose beside two that did not", "one of each"],
+)  # fmt: skip
+def test_who_moved_is_on_the_axis_beside_those_that_did_not(changes: list[Interval]):
+    axis = Axis.fitting(changes, [0.02])
+    assert all(axis.holds(each.lower) and axis.holds(each.upper) for each in changes)
+
+
+@given(st.lists(intervals, min_size=1, max_size=9), st.lists(limits, max_size=3))
+def test_half_of_the_bars_or_more_are_long_enough_to_read(
+    changes: list[Interval], margins: list[float]
+):
+    axis = Axis.fitting(changes, margins)
+    reaches = [max(abs(each.lower), abs(each.upper)) for each in changes]
+    moved = [each for each in reaches if each > 0]
+    readable = [each for each in moved if each / axis.high * 160 > 11]  # pixels from zero
+    assert 2 * len(readable) >= len(moved)
+
+
 def test_an_axis_without_anything_to_show_is_still_one():
     assert Axis.fitting([]) == Axis.fitting([Interval(0.0, 0.0, 0.0)])
     assert Axis.fitting([]).high == pytest.approx(0.06)
@@ -144,6 +169,8 @@ def test_labels_are_thinned_where_there_is_no_room():
         f"{v}{space}%" if v != "0" else v for v in ("−6", "−4", "−2", "0", "+2", "+4", "+6")
     ]
     assert labels(axis_row(axis, 190)) == [f"−4{space}%", "0", f"+4{space}%"]
+    tens = Axis(-0.175, 0.175, 0.05)  # in the report the same labels stand in 220 pixels
+    assert labels(axis_row(tens, 320)) == [f"−10{space}%", "0", f"+10{space}%"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tests.pages.small import EXPERIMENT, LAST_DAY, START
 PRIVATE = EXPERIMENT.replace("[experiment]", '[experiment]\nis_private = true\ndataset_id = "hush"')
 TWO = {"one": EXPERIMENT, "quiet": EXPERIMENT}
 LISTS = ("index.html", "metrics.html", "runs.html", "api/experiments.json")
+CLOCK = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")  # may say any number
 
 
 def fingerprints(folder: Path) -> dict[tuple[str, ...], str]:
@@ -298,7 +299,7 @@ class TestNothingToShow:
             if "assets/" in path or path == "api/experiments/one/errors.json":
                 continue
             said = plain(text) if path.endswith("html") else text
-            assert not re.search(r"\b(19|38)\b", said), path
+            assert not re.search(r"\b(19|38)\b", CLOCK.sub("", said)), path
         rows = json.loads(small.text(site, "api/experiments/one/statistics.json"))["statistics"]
         assert {row["analysis_basis"] for row in rows} == {"exposures"}  # of which there are none
         assert {row["point"] for row in rows} == {0.0, None}

@@ -276,11 +276,18 @@ class TestKeepGoing:
         assert plain(found.steps[-1][1]) == "The intervals hold when read once, on 29 Oct."
 
     def test_without_a_planned_end(self):
-        assert self.say(planned_end=None).headline == "Keep going."
+        found = self.say(planned_end=None)
+        assert found.headline == "Keep going: no end is planned."
+        assert found.steps[-1][1] == "The intervals hold when read once, at its end."
 
-    def test_beyond_the_planned_end(self):
-        late = self.say(planned_end=START)
-        assert late.headline == "Keep going: its planned end has come."
+    @pytest.mark.parametrize("late", [0, 5])
+    def test_beyond_the_planned_end(self, late):
+        end = END - timedelta(5 + late)
+        found = self.say(planned_end=end)
+        assert found.kind is Kind.KEEP_GOING
+        assert plain(found.headline) == (
+            f"End it, then read it: its planned end came on {end.day} Oct."
+        )
 
     @pytest.mark.parametrize("primary", [[], [reading(None)]])
     def test_nothing_decides(self, primary):

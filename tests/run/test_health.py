@@ -11,9 +11,10 @@ import pytest
 
 from sonde.experiment import Experiment, Overrides
 from sonde.health import Check, Light, State
+from sonde.jetstream import export
 from sonde.plan.steps import enrollments_table, errors_table, health_table, statistics_table
 from sonde.project import Project
-from sonde.results import counts_and_estimates, export, statistics
+from sonde.results import counts_and_estimates, statistics
 from sonde.run.health import HEALTH_COLUMNS, check_health, freshness, staged, stored, update_health
 from sonde.run.health_before import before_checks
 from sonde.run.health_errors import implausible_checks
@@ -143,7 +144,7 @@ def test_units_with_data_are_counted_and_stay_out_of_the_results(tmp_path):
     assert found["week", 1, "clients_daily", "branch2"] == 1
     assert {r["segment"] for r in rows if r["metric"] == "has_data"} == {"all"}
     assert "has_data" not in statistics(project.lake, declared)["metric"].to_pylist()
-    files = export(project.lake, project.configuration, [declared], tmp_path / "out")
+    files = export(project.lake, [declared], tmp_path / "out", project.origin())
     assert files
     assert not any(b"has_data" in file.read_bytes() for file in files)
 

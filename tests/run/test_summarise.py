@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sonde.run import profile, tally
+from sonde.run.in_memory import InMemory
 from sonde.run.summarise import Summariser
 from sonde.sql.summaries import Frame
 from sonde.stats.arrays import summarise
@@ -103,14 +104,15 @@ def test_answers_are_those_of_arrays(
     """single: the share of unrepeated values up to which values are grouped; none, some, all."""
     with pytest.MonkeyPatch.context() as patch, session_of(frame) as session:
         patch.setattr(profile, "_SINGLE", single)
-        summariser = Summariser(session, Frame("units"))
         cells = sorted(set(frame["__n"].to_pylist()))
-        for asked in rounds:
-            summariser.answer(dict.fromkeys(cells, asked))
-        for cell in cells:
-            units = rows_of(frame, cell)
-            for need in (need for asked in rounds for need in asked):
-                check(need, summariser.summaries(cell), expected(need, units))
+        for summariser in (make(session, Frame("units")) for make in (Summariser, InMemory)):
+            for asked in rounds:
+                summariser.answer(dict.fromkeys(cells, asked))
+            for cell in cells:
+                units = rows_of(frame, cell)
+                assert summariser.branches(cell) == sorted(units)
+                for need in (need for asked in rounds for need in asked):
+                    check(need, summariser.summaries(cell), expected(need, units))
 
 
 @settings(deadline=None, max_examples=30)
@@ -118,12 +120,13 @@ def test_answers_are_those_of_arrays(
 def test_a_condition_leaves_rows_out(frame: pa.Table, asked: list[Need]) -> None:
     kept = frame.filter(pa.compute.equal(frame["branch"], "control"))
     with session_of(frame) as session:
-        summariser = Summariser(session, Frame("units", "branch = 'control'"))
-        for cell in sorted(set(kept["__n"].to_pylist())):
-            summariser.answer({cell: asked})
-            for need in asked:
-                found = expected(need, rows_of(kept, cell))
-                check(need, summariser.summaries(cell), found)
+        some = Frame("units", "branch = 'control'")
+        for summariser in (make(session, some) for make in (Summariser, InMemory)):
+            for cell in sorted(set(kept["__n"].to_pylist())):
+                summariser.answer({cell: asked})
+                for need in asked:
+                    found = expected(need, rows_of(kept, cell))
+                    check(need, summariser.summaries(cell), found)
 
 
 def test_one_cell_need_not_be_grouped_by() -> None:

@@ -13,6 +13,8 @@ import pyarrow as pa
 from sonde.lake import Lake
 from sonde.site import SITE, SITE_COLUMNS, Audience, SiteFile
 from sonde.table import folder_name
+from sonde.window import Period
+from sonde.wire.names import errors_file, metadata_file, statistics_file
 
 MEDIA_TYPES = {
     "html": "text/html",
@@ -153,10 +155,49 @@ _CHECK = {
 }
 
 
+def _jetstream_files(slug: str) -> dict[str, Any]:
+    row = {
+        "metric": "retained",
+        "statistic": "binomial",
+        "branch": "treatment",
+        "comparison": "difference",
+        "comparison_to_branch": "control",
+        "ci_width": 0.95,
+        "point": 0.02,
+        "lower": -0.01,
+        "upper": 0.05,
+        "segment": "all",
+        "analysis_basis": "enrollments",
+        "window_index": "1",
+    }
+    metric = {
+        "analysis_bases": ["enrollments"],
+        "bigger_is_better": True,
+        "description": "",
+        "friendly_name": "Retained",
+    }
+    metadata = {
+        "analysis_start_time": "2026-10-21T03:00:00Z",
+        "external_config": None,
+        "metrics": {"retained": metric},
+        "outcomes": {},
+        "version_info": None,
+        "version_date": None,
+        "schema_version": 4,
+    }
+    error = {key: _ERROR[key] for key in ("timestamp", "log_level", "message", "exception_type")}
+    return {
+        statistics_file(slug, Period.WEEK): [row],
+        metadata_file(slug): metadata,
+        errors_file(slug): [{**error, "filename": "duckdb.py", "func_name": "query"}],
+    }
+
+
 def experiment_files(slug: str) -> dict[str, str | bytes]:
     """The page and the API's answers of one experiment."""
     folder = folder_name(slug)
     card = {**brief(slug), "form": 1, "effects": [_EFFECT], "definitions": {"retained": {}}}
+    card["files"] = [f"jetstream/{path}" for path in _jetstream_files(slug)]
     absent = _statistic(point=None, lower=None, upper=None, reason="no_units")
     answers = {
         "": card,
@@ -167,7 +208,7 @@ def experiment_files(slug: str) -> dict[str, str | bytes]:
     return {
         f"experiments/{folder}.html": f"<!doctype html><p>{slug}",
         f"experiments/{folder}.report.html": f"<!doctype html><style>p{{}}</style><p>{slug}",
-        f"jetstream/statistics_{folder}_weekly.json": "[]",
+        **{f"jetstream/{path}": json.dumps(a) for path, a in _jetstream_files(slug).items()},
         **{f"api/experiments/{folder}{end}.json": json.dumps(a) for end, a in answers.items()},
     }
 

@@ -11,6 +11,7 @@ import urllib.parse
 
 import httpx
 import pytest
+from mozilla_nimbus_schemas.jetstream import AnalysisErrors, Metadata, Statistics
 
 from sonde.lake import Lake
 from sonde.serve.access import OwnMachine
@@ -103,8 +104,26 @@ class TestFiles:
         assert raw(running.port, f"/api/experiments/{twice}")[0] == 404
 
     def test_jetstreams_files_have_their_own_names(self, reader):
-        answer = reader.get("/jetstream/statistics_open_weekly.json")
-        assert (answer.status_code, answer.json()) == (200, [])
+        for name in (
+            "statistics/statistics_open_weekly.json",
+            "metadata/metadata_open.json",
+            "errors/errors_open.json",
+        ):
+            answer = reader.get(f"/jetstream/{name}")
+            assert (answer.status_code, answer.headers["content-encoding"]) == (200, "gzip")
+            assert answer.headers["content-type"] == "application/json"
+            again = reader.get(
+                f"/jetstream/{name}", headers={"If-None-Match": answer.headers["etag"]}
+            )
+            assert (again.status_code, again.content) == (304, b"")
+
+    def test_jetstreams_readers_accept_them(self, reader):
+        """The small site's are of a shape that the readers' own schema knows."""
+        at = "/jetstream/"
+        rows = reader.get(f"{at}statistics/statistics_open_weekly.json").text
+        assert len(Statistics.model_validate_json(rows).root) == 1
+        Metadata.model_validate_json(reader.get(f"{at}metadata/metadata_open.json").text)
+        AnalysisErrors.model_validate_json(reader.get(f"{at}errors/errors_open.json").text)
 
     def test_the_same_names_as_on_a_plain_web_server(self, reader):
         folder = urllib.parse.quote(folder_name(NASTY))

@@ -92,7 +92,7 @@ class TestServed:
 
     @pytest.mark.parametrize("path", PATHS)
     def test_answers(self, reader, path):
-        answer = reader.get(path.replace("{slug}", "open"))
+        answer = reader.get(path.format(slug="open", name="open", period="weekly"))
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
         conforms(answer.json(), path)

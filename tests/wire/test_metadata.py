@@ -163,10 +163,6 @@ def test_configuration_somewhere_else(base):
     assert told["external_config"]["url"] == "https://example.org/hub/normandy-test-slug.toml"
 
 
-def test_a_private_experiment_has_no_file():
-    assert metadata_json(replace(EXPERIMENT, is_private=True, dataset_id="secret"), START) is None
-
-
 def test_provenance_in_the_fields_that_readers_know():
     model = jetstream.Metadata.model_validate_json(
         metadata_json(EXPERIMENT, START, provenance=PROVENANCE)

@@ -16,7 +16,6 @@ from sonde.window import Period
 from sonde.wire.statistics import (
     STATISTICS_SCHEMA,
     StatisticRow,
-    distinct,
     parameter_text,
     read_statistics,
     statistic_rows,
@@ -129,7 +128,8 @@ class TestJson:
         other = msgspec.structs.replace(MEAN, point=1.0)
         with pytest.raises(DataError, match=r'metric "active_hours".*branch "branch1".*window 1'):
             statistics_json([MEAN, other])
-        assert distinct([MEAN, other]) == [other]
+        (content,) = statistics_files("a", [MEAN, other]).values()
+        assert read_statistics(content, Period.WEEK) == [other]
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -219,6 +219,17 @@ class TestFiles:
         some = [msgspec.structs.replace(MEAN, window_index=index) for index in (10, 9, 1)]
         (content,) = statistics_files("a", some).values()
         assert [row["window_index"] for row in json.loads(content)] == ["1", "9", "10"]
+
+    def test_the_first_windows_of_all_periods(self):
+        """A day, a week and a month have a window 1 each: none takes the place of another."""
+        some = [msgspec.structs.replace(MEAN, analysis_period=period) for period in Period]
+        files = statistics_files("a", some)
+        assert [len(json.loads(content)) for content in files.values()] == [1] * 6
+
+    def test_places_on_a_grid_in_numerical_order(self):
+        some = [msgspec.structs.replace(MEAN, parameter=text) for text in ("10", "9.5", "-1")]
+        (content,) = statistics_files("a", some).values()
+        assert [row["parameter"] for row in json.loads(content)] == ["-1", "9.5", "10"]
 
     def test_a_period_of_partial_windows_only_has_no_file(self):
         assert statistics_files("a", [msgspec.structs.replace(MEAN, partial=True)]) == {}

@@ -15,23 +15,23 @@ from sonde.cli.options import date_option, experiments_option, project_option
 @project_option
 @date_option
 @experiments_option
-def command(folder: Path, project: Path, as_of: date | None, slugs: tuple[str, ...]) -> None:
+@click.option("--as-published", is_flag=True, help="Without what pages do not show.")
+def command(
+    folder: Path, project: Path, as_of: date | None, slugs: tuple[str, ...], as_published: bool
+) -> None:
     """Write statistics, metadata and errors of the experiments as JSON files into FOLDER.
 
-    Private experiments are left out.
+    Private experiments are left out. Segments with few units are there, unless you say
+    --as-published: the files are yours.
     """
+    from sonde.jetstream import export, shows_all
     from sonde.project import Project, yesterday
-    from sonde.results import export
 
     opened = Project.open(project)
-    selected = opened.select(as_of or yesterday(), slugs)
-    written = export(
-        opened.lake,
-        opened.configuration,
-        selected.experiments,
-        folder,
-        opened.settings.config_url,
-    )
+    day = as_of or yesterday()
+    selected = opened.select(day, slugs)
+    hides = (lambda e: opened.material(e.slug, day).is_hidden) if as_published else shows_all
+    written = export(opened.lake, selected.experiments, folder, opened.origin(), hides)
     for left in selected.left_out:
         click.echo(f"left out: {left}", err=True)
     click.echo(f"{len(written)} files in {folder}")

@@ -20,12 +20,18 @@ from sonde.pages.verdict import Kind, Verdict
 
 
 class ExperimentPage:
-    """What a template shows of an experiment, for one choice. path: of the page on the site."""
+    """What a template shows of an experiment, for one choice. path: of the page on the site.
 
-    def __init__(self, material: Material, choice: Choice, path: str) -> None:
+    beside: paths of its Jetstream files.
+    """
+
+    def __init__(
+        self, material: Material, choice: Choice, path: str, beside: Sequence[str] = ()
+    ) -> None:
         self.material = material
         self.choice = choice
         self.path = path
+        self.beside = beside
         self._forests = Forests(material, choice)
 
     @property
@@ -85,6 +91,11 @@ class ExperimentPage:
             ("JSON", links.relative(links.api(slug), self.path)),
             ("CSV", self.csv_href),
         ]
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Links to the Jetstream files, by name."""
+        return [(path.rsplit("/", 1)[-1], links.relative(path, self.path)) for path in self.beside]
 
     @property
     def csv_href(self) -> str:

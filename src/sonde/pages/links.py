@@ -46,6 +46,11 @@ def api(slug: str, what: str = "") -> str:
     return f"api/experiments/{folder}{'/' + what if what else ''}.json"
 
 
+def jetstream(name: str) -> str:
+    """A file that Jetstream's readers know, by the path that they know."""
+    return f"jetstream/{name}"
+
+
 def quoted(path: str) -> str:
     """A path as a browser asks for it: `%` in a file's name is not an escape.
 

@@ -54,19 +54,21 @@ def progress(material: Material, cell: Cell) -> Iterator[Progress]:
     units = sum(material.shown.units(cell).values())
     if units:
         yield Progress("In this window", words.count(units), words.window(*cell.window).lower())
-    if experiment.start_date is not None and experiment.planned_end is not None:
-        yield _days(experiment.start_date, experiment.planned_end, material.as_of)
+    if experiment.start_date is not None:
+        yield _days(material, experiment.start_date)
 
 
-def _days(start: date, end: date, as_of: date) -> Progress:
+def _days(material: Material, start: date) -> Progress:
+    end, as_of = material.experiment.planned_end, material.as_of
+    gone = max((as_of - start).days + 1, 0)
+    if end is None:
+        return Progress(f"Day {gone}", "no planned end", "")
     whole = max((end - start).days, 1)
-    gone = min(max((as_of - start).days + 1, 0), whole)
+    if material.has_ended:
+        return Progress(words.plural(whole, "day"), "ended", words.day(end, True), 100.0)
+    planned = f"planned end {words.day(end)}"
     if as_of >= end:
-        return Progress(f"{words.plural(whole, 'day')}", "ended", words.day(end, True), 100.0)
+        return Progress(f"Day {gone}", "not ended", planned, 100.0)
     left = words.plural((end - as_of).days, "day")
-    return Progress(
-        f"Day {gone} of {whole}",
-        f"{left} left",
-        f"planned end {words.day(end)}",
-        100 * gone / whole,
-    )
+    gone = min(gone, whole)
+    return Progress(f"Day {gone} of {whole}", f"{left} left", planned, 100 * gone / whole)

@@ -48,10 +48,12 @@ class About:
         return Frame(path, title, section, when, self.version, self.minimum_units)
 
 
-def experiment_files(material: Material, about: About, as_csv: AsCsv) -> Iterator[Made]:
+def experiment_files(
+    material: Material, about: About, as_csv: AsCsv, beside: Sequence[str] = ()
+) -> Iterator[Made]:
     """All files of one experiment. The first is its card, from which shared pages are made.
 
-    as_csv: column names and rows to a CSV file.
+    as_csv: column names and rows to a CSV file. beside: paths of its Jetstream files.
     """
     slug = material.experiment.slug
     short = card(material)
@@ -59,12 +61,13 @@ def experiment_files(material: Material, about: About, as_csv: AsCsv) -> Iterato
         name: definition(metric, material.metric_title(name))
         for name, metric in material.metrics.items()
     }
+    short["files"] = beside
     yield _json(links.api(slug), short)
     when = f"Data to {words.day(material.as_of, year=True)}"
     for choice in choices(material):
         path = path_of(material, choice)
         frame = about.frame(path, material.title, "Experiments", when)
-        page = ExperimentPage(material, choice, path)
+        page = ExperimentPage(material, choice, path, beside)
         yield Made(path, HTML, render("experiment.html", frame, it=page).encode())
     yield Made(links.report(slug), HTML, html(material, about.css).encode())
     rows = list(_rows(material))
@@ -94,7 +97,7 @@ def shared_files(
     yield _runs_file(runs, when, about)
 
 
-_LONG = ("definitions", "effects", "form")
+_LONG = ("definitions", "effects", "files", "form")
 
 
 def _metric_files(cards: Sequence[Card], when: str, about: About) -> Iterator[Made]:

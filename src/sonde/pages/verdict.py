@@ -286,8 +286,8 @@ class _Decided(_Rule):
         if facts.has_ended:
             return [primary, (State.FINE, "The experiment has ended: its whole period is read.")]
         until = facts.planned_end
-        when = "its end" if until is None else words.day(until)
-        return [primary, (State.UNCHECKED, f"The intervals hold when read once, on {when}.")]
+        when = "at its end" if until is None else f"on {words.day(until)}"
+        return [primary, (State.UNCHECKED, f"The intervals hold when read once, {when}.")]
 
     def says(self, facts: Facts) -> Said:
         known = [r for r in facts.primary if r.change is not None]
@@ -318,11 +318,11 @@ _aa, _opposite, _fades, _decided = _Aa(), _Opposite(), _Fades(), _Decided()
 
 
 def _keep_going(facts: Facts) -> str:
-    left = facts.days_left
-    if left is None:
-        return "Keep going."
+    left, end = facts.days_left, facts.planned_end
+    if left is None or end is None:
+        return "Keep going: no end is planned."
     if left == 0:
-        return "Keep going: its planned end has come."
+        return f"End it, then read it: its planned end came on {words.day(end)}."
     return f"Keep going, {words.plural(left, 'more day')}."
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sonde.errors import ConfigError, DataError
@@ -22,6 +23,8 @@ from sonde.sql.text import date_literal, identifier, quoted
 from sonde.sql.units import (
     ENROLLED,
     WindowRow,
+    joined_units,
+    no_rows,
     rows_of,
     units,
     windowed_enrollments,
@@ -34,11 +37,40 @@ from sonde.window import Period, Window
 WITH_ROWS = "__rows"  # whether a unit has any row of the sources
 HAS_ROWS = {WITH_ROWS: "count(ds.__u) > 0"}  # the column, to be asked of `Frames.units`
 _KEYS = frozenset({"__u", "__n", "branch", WITH_ROWS})
+_ANY = ("$first_window", "$last_window")
 _WORD = re.compile(r'"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*')
 _NUMBERS = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "FLOAT", "UTINYINT",
             "USMALLINT", "UINTEGER", "UBIGINT"}  # fmt: skip
 # Numbers that Arrow or numpy cannot hold as such: what BigQuery would call them.
 _CASTS = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "UBIGINT": "BIGINT", "FLOAT": "DOUBLE"}
+
+
+@dataclass(frozen=True)
+class UnitTable:
+    """A table of metrics, a row for each unit and window with rows of the source.
+
+    empty: the table of one row that stands for all others; None: there are no others.
+    filled: the columns that are not null in it.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    empty: str | None = None
+    filled: frozenset[str] = frozenset()
+
+    def join(self, alias: str) -> str:
+        """To be joined to units and windows `e`."""
+        joined = (
+            f"\nLEFT JOIN {self.name} AS {alias} ON {alias}.__u = e.__u AND {alias}.__n = e.__n"
+        )
+        return joined + (f"\nCROSS JOIN {self.empty} AS {alias}_0" if self.filled else "")
+
+    def value(self, column: str, alias: str) -> str:
+        """A column, for every unit and window."""
+        name = identifier(column)
+        if column not in self.filled:
+            return f"{alias}.{name}"
+        return f"CASE WHEN {alias}.__u IS NULL THEN {alias}_0.{name} ELSE {alias}.{name} END"
 
 
 class UnknownTypeError(DataError):
@@ -49,7 +81,7 @@ class Frames:
     """The session's tables: enrolled units, and each source's rows of them.
 
     problems: what failed so far. statements: what was computed, to be kept beside the results;
-    in them, days and the table of windows are parameters.
+    in them, days and windows are parameters.
     """
 
     def __init__(self, session: Session, experiment: Experiment) -> None:
@@ -66,10 +98,17 @@ class Frames:
 
         Units in several branches are left out: no branch's effect on them is known.
         """
+        read = f"read_parquet({quoted(file)})\nWHERE NOT in_several_branches"
+        # A number for each name: every query after this one groups by it or reads it back.
+        self._session.execute(
+            f"CREATE TYPE branch_name AS ENUM (SELECT DISTINCT branch FROM {read} ORDER BY 1)"
+        )
         self._session.execute(
             f"CREATE TEMP TABLE {ENROLLED} AS\n"
-            "SELECT CAST(row_number() OVER () AS INTEGER) AS __u, * EXCLUDE (in_several_branches)\n"
-            f"FROM read_parquet({quoted(file)})\nWHERE NOT in_several_branches"
+            "SELECT CAST(row_number() OVER () AS INTEGER) AS __u,\n"
+            "  * EXCLUDE (in_several_branches)\n"
+            "  REPLACE (CAST(branch AS branch_name) AS branch)\n"
+            f"FROM {read}"
         )
 
     def attach(
@@ -123,21 +162,23 @@ class Frames:
         metrics: Iterable[Metric],
         signal: str | None = None,
     ) -> str:
-        """Make the table of each unit in each of its windows; its name.
+        """Make the view of each unit in each of its windows; its name.
 
-        It has the columns of the enrollments that the metrics name.
+        It has the segments, and the columns of the enrollments that the metrics name.
         """
-        names = self._names(metrics)
-        known = [*self._session.columns(ENROLLED), "analysis_window_start", "analysis_window_end"]
-        columns = [c for c in known if c.lower() in names and c not in _KEYS]
-        return self._windows(basis, due, columns, signal)
+        named = self._names(metrics) | {s.name.lower() for s in self._experiment.segments}
+        return self._windows(basis, due, [c for c in self._given() if c.lower() in named], signal)
 
     def whole_windows(
         self, basis: AnalysisBasis, due: Sequence[DueWindow], signal: str | None = None
     ) -> str:
         """The same, with all columns of the enrollments."""
+        return self._windows(basis, due, self._given(), signal)
+
+    def _given(self) -> list[str]:
+        """What is known of a unit and its window."""
         known = [*self._session.columns(ENROLLED), "analysis_window_start", "analysis_window_end"]
-        return self._windows(basis, due, [c for c in known if c not in _KEYS], signal)
+        return [c for c in known if c not in _KEYS]
 
     def _windows(
         self,
@@ -146,10 +187,10 @@ class Frames:
         columns: Sequence[str],
         signal: str | None,
     ) -> str:
-        rows = [WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due]
         name = self._name("windows")
-        text = windowed_enrollments(basis, rows, columns, signal)
-        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{text}")
+        text = windowed_enrollments(basis, _rows(due), columns, signal)
+        self._session.execute(f"CREATE TEMP VIEW {name} AS\n{text}")
+        self._views.add(name)
         return name
 
     def units(
@@ -160,27 +201,41 @@ class Frames:
         due: Sequence[DueWindow],
         anchor: AnalysisBasis,
         checks: Mapping[str, str] | None = None,
-    ) -> str:
-        """Make the table of one row per unit and window, a column per metric; its name.
+    ) -> UnitTable:
+        """Make the table of metrics of units and windows.
 
         A metric that fails is left out and reported; the others are kept. checks: further columns,
         as SQL.
         """
-        windows = [
-            WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due
-        ]
-        name = self._name("units")
         kept = self._translated(metrics) | dict(checks or {})
+        is_joined = self._need_enrollments(kept.values())
+        query = _Query(enrollments, rows, tuple(_rows(due)), anchor, is_joined)
         try:
-            self._fill(name, units(enrollments, rows, kept, windows, anchor))
+            made = self._made_units(query, kept)
         except DataError:
-            kept = self._working(kept, enrollments, rows, windows, anchor)
-            self._fill(name, units(enrollments, rows, kept, windows, anchor))
+            kept = self._working(query, kept)
+            made = self._made_units(query, kept)
         self.statements += [
             f"CREATE TABLE {rows} AS\n{self._rows_text[rows]};",
-            f"{units('windows', rows, kept, windows, anchor)};",
+            f"{replace(query, enrollments='windows').text(kept, _ANY)};",
         ]
-        return name
+        return made
+
+    def _need_enrollments(self, metrics: Iterable[str]) -> bool:
+        """Whether a metric, as SQL, may name a column of the enrollments."""
+        known = {c.lower() for c in self._given()} | {"e", "branch", "__n"}
+        return not all(known.isdisjoint(_words(sql)) for sql in metrics)
+
+    def _made_units(self, query: _Query, metrics: Mapping[str, str]) -> UnitTable:
+        name = self._name("units")
+        columns = self._fill(name, query.text(metrics))
+        if query.is_joined:
+            return UnitTable(name, columns)
+        empty = self._name("empty")
+        self._fill(empty, no_rows(query.rows, metrics))
+        row = self._session.rows(f"SELECT * EXCLUDE (__u, __n) FROM {empty}")[0]
+        filled = {c for c, value in zip(columns, row, strict=True) if value is not None}
+        return UnitTable(name, columns, empty, frozenset(filled))
 
     def _translated(self, metrics: Iterable[Metric]) -> dict[str, str]:
         """The metrics in DuckDB SQL; one that cannot be translated is left out and reported."""
@@ -192,27 +247,19 @@ class Frames:
                 self.problems.append(Problem.of(error, metric=metric.name))
         return found
 
-    def _working(
-        self,
-        metrics: Mapping[str, str],
-        enrollments: str,
-        rows: str,
-        windows: Sequence[WindowRow],
-        anchor: AnalysisBasis,
-    ) -> dict[str, str]:
+    def _working(self, query: _Query, metrics: Mapping[str, str]) -> dict[str, str]:
         """The metrics that work on their own."""
         kept = {}
         for name, sql in metrics.items():
-            text = units(enrollments, rows, {name: sql}, windows, anchor)
             try:
-                self._fill(self._name("trial"), text)
+                self._made_units(query, {name: sql})
                 kept[name] = sql
             except DataError as error:
                 self.problems.append(Problem.of(error, metric=name))
         return kept
 
-    def _fill(self, name: str, text: str) -> None:
-        """Run the query, with each column as a type that statistics know."""
+    def _fill(self, name: str, text: str) -> tuple[str, ...]:
+        """Run the query, with each column as a type that statistics know; columns but for keys."""
         described = self._session.rows(f"DESCRIBE {text}")
         casts = []
         for column, kind, *_ in described:
@@ -229,8 +276,9 @@ class Frames:
                     text,
                 )
         self._session.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS\nSELECT {', '.join(casts)}\nFROM (\n{text}\n)"
+            f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(casts)}\nFROM (\n{text}\n)"
         )
+        return tuple(column for column, *_ in described if column not in {"__u", "__n"})
 
     def signal(self, sources: Sources, signal: ExposureSignal, due: Sequence[DueWindow]) -> str:
         """Exposures by the experiment's signal, evaluated for each window; the table's name."""
@@ -268,64 +316,60 @@ GROUP BY en.__u, w.__n"""
 
         Columns: __u, and `c:<period>:<metric>`.
         """
-        tables = []
+        columns, joins = ["e.__u"], ""
         for period, metrics in wanted.items():
             due = _before(period)
             enrolled = self.windows(AnalysisBasis.ENROLLMENTS, [due], metrics)
             for source, group in _by_own_source(metrics).items():
                 made = self.units(enrolled, rows[source], group, [due], AnalysisBasis.ENROLLMENTS)
-                tables.append((period, made))
-        if not tables:
+                alias = f"t{len(columns)}"
+                joins += made.join(alias)
+                columns += [
+                    f"{made.value(c, alias)} AS {identifier(f'c:{period.value}:{c}')}"
+                    for c in made.columns
+                ]
+        if not joins:
             return None
         name = self._name("covariates")
-        columns, joins = ["en.__u"], ""
-        for i, (period, made) in enumerate(tables):
-            joins += f"\nJOIN {made} AS t{i} ON t{i}.__u = en.__u"
-            columns += [
-                f"t{i}.{identifier(c)} AS {identifier(f'c:{period.value}:{c}')}"
-                for c in self._session.columns(made)
-                if c not in _KEYS
-            ]
         self._session.execute(
             f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
-            f"FROM {ENROLLED} AS en{joins}"
+            f"FROM (SELECT __u, 1 AS __n FROM {ENROLLED}) AS e{joins}"
         )
         return name
 
     def frame(
-        self, enrollments: str, made: Sequence[str], covariates: str | None
+        self, enrollments: str, made: Sequence[UnitTable], covariates: str | None
     ) -> tuple[str, frozenset[str]]:
         """Join units of several sources, segments and covariates; name and columns of the table.
 
         Columns: __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`; WITH_ROWS where
         the units have it.
         """
-        base, *others = made or [enrollments]
-        columns = ["t.__n", "t.branch", *self._metric_columns("t", base)]
-        aliases = ["t", *(f"t{i}" for i in range(len(others)))]
-        if made and all(WITH_ROWS in self._session.columns(table) for table in made):
-            columns.append(f"{' OR '.join(f'{a}.{WITH_ROWS}' for a in aliases)} AS {WITH_ROWS}")
+        columns = ["e.__n", "e.branch"]
+        columns += [
+            f"e.{identifier(s.name)} AS {identifier('s:' + s.name)}"
+            for s in self._experiment.segments
+        ]
         joins = ""
-        if self._experiment.segments:
-            joins += f"\nJOIN {ENROLLED} AS en ON en.__u = t.__u"
+        for i, table in enumerate(made):
+            joins += table.join(f"t{i}")
             columns += [
-                f"en.{identifier(s.name)} AS {identifier('s:' + s.name)}"
-                for s in self._experiment.segments
+                f"{table.value(c, f't{i}')} AS {identifier('m:' + c)}"
+                for c in table.columns
+                if c != WITH_ROWS
             ]
-        for i, table in enumerate(others):
-            joins += f"\nJOIN {table} AS t{i} ON t{i}.__u = t.__u AND t{i}.__n = t.__n"
-            columns += self._metric_columns(f"t{i}", table)
+        if made and all(WITH_ROWS in table.columns for table in made):
+            found = " OR ".join(t.value(WITH_ROWS, f"t{i}") for i, t in enumerate(made))
+            columns.append(f"{found} AS {WITH_ROWS}")
         if covariates is not None:
-            joins += f"\nJOIN {covariates} AS c ON c.__u = t.__u"
+            joins += f"\nJOIN {covariates} AS c ON c.__u = e.__u"
             columns += [
                 f"c.{identifier(c)}" for c in self._session.columns(covariates) if c != "__u"
             ]
         name = self._name("frame")
-        # A view when there is nothing to join: the units are stored once already.
-        kind = "TABLE" if joins else "VIEW"
-        self._views |= set() if joins else {name}
         self._session.execute(
-            f"CREATE TEMP {kind} {name} AS\nSELECT {', '.join(columns)}\nFROM {base} AS t{joins}"
+            f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
+            f"FROM {enrollments} AS e{joins}"
         )
         return name, frozenset(self._session.columns(name))
 
@@ -339,22 +383,40 @@ GROUP BY en.__u, w.__n"""
             )
         ]
 
-    def _metric_columns(self, alias: str, table: str) -> list[str]:
-        return [
-            f"{alias}.{identifier(c)} AS {identifier('m:' + c)}"
-            for c in self._session.columns(table)
-            if c not in _KEYS
-        ]
-
-    def drop(self, *names: str) -> None:
+    def drop(self, *tables: str | UnitTable) -> None:
         """Give memory back."""
-        for name in names:
+        for table in tables:
+            name = table if isinstance(table, str) else table.name
             kind = "VIEW" if name in self._views else "TABLE"
             self._session.execute(f"DROP {kind} {name}")
 
     def _name(self, kind: str) -> str:
         self._made += 1
         return f"{kind}_{self._made}"
+
+
+@dataclass(frozen=True)
+class _Query:
+    """Where metrics are computed from, and for which units and windows."""
+
+    enrollments: str
+    rows: str
+    windows: tuple[WindowRow, ...]
+    anchor: AnalysisBasis
+    is_joined: bool
+
+    def text(self, metrics: Mapping[str, str], bounds: tuple[str, str] | None = None) -> str:
+        """The query; bounds: of the indices of windows, as SQL."""
+        if self.is_joined:
+            return joined_units(self.enrollments, self.rows, metrics, self.windows, self.anchor)
+        if bounds is None:
+            indices = [w.index for w in self.windows]
+            bounds = (str(min(indices)), str(max(indices)))
+        return units(self.rows, metrics, self.windows, self.anchor, bounds)
+
+
+def _rows(due: Iterable[DueWindow]) -> list[WindowRow]:
+    return [WindowRow(d.index, d.window.start, d.window.stop, d.last_enrollment) for d in due]
 
 
 def _before(period: CovariatePeriod) -> DueWindow:

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from sonde.run.profile import Profile
 from sonde.run.thresholds import Thresholds
 from sonde.sql import summaries as sql
+from sonde.sql.text import quoted
 from sonde.stats.moments import Moments, exponents
 from sonde.stats.needs import Clip, MomentsOf
 from sonde.warehouse.duckdb import Session
@@ -47,7 +46,9 @@ class PowerScan:
             key: f"t{i}" for i, (key, bounds) in enumerate(clipped.items()) if len(bounds) > 1
         }
         if joined:
-            self._session.register("thresholds", self._table(joined))
+            self._session.execute(
+                f"CREATE OR REPLACE TEMP TABLE thresholds AS\n{self._table(joined)}"
+            )
         literals = {
             key: f"t.{joined[key]}" if key in joined else _only(bounds)
             for key, bounds in clipped.items()
@@ -75,18 +76,16 @@ class PowerScan:
             return self._profile.shift(column)
         return self._profile.shift(column, max(self._bounds(column, clip), default=math.inf))
 
-    def _table(self, names: Mapping[Clipped, str]) -> pa.Table:
-        """The thresholds of columns that have more than one, as a table to join."""
+    def _table(self, names: Mapping[Clipped, str]) -> str:
+        """The thresholds of columns that have more than one, as SQL of a table to join."""
         groups = [(cell, b) for cell in sorted(self._cells) for b in self._profile.branches(cell)]
-        columns: dict[str, Any] = {
-            "__n": pa.array([cell for cell, _ in groups], pa.int32()),
-            "branch": pa.array([branch for _, branch in groups], pa.string()),
-        }
-        for key, name in names.items():
-            known = self._thresholds[key]
-            bounds = [known[cell].get(branch) for cell, branch in groups]
-            columns[name] = pa.array(bounds, pa.float64())
-        return pa.table(columns)
+        rows = []
+        for cell, branch in groups:
+            bounds = (self._thresholds[key][cell].get(branch) for key in names)
+            numbers = ["NULL" if b is None else sql.float_literal(b) for b in bounds]
+            rows.append(f"({', '.join([str(cell), quoted(branch), *numbers])})")
+        columns = ", ".join(["__n", "branch", *names.values()])
+        return f"SELECT * FROM (VALUES {', '.join(rows)}) AS t({columns})"
 
     def _rows(
         self, needs: Sequence[MomentsOf], sums: Sequence[sql.PowerSums], table: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ from sonde.sql.text import identifier
 from sonde.warehouse.duckdb import Session
 
 _SAMPLE = 16_384
+_FIRST = 2_048  # rows that tell where the mean is, near enough for what is summed about it
 _LONG = 100_000  # rows from which on reading a column costs more than asking for it
 # Of a sample's values, the share that may occur in it once only if values are to be grouped:
 # about as many of all rows have, at most, a value of their own.
@@ -37,7 +39,8 @@ class Profile:
         self._frame = frame
         self._types = session.columns(frame.relation)
         self._present: dict[str, int] = {}
-        self._sample: dict[str, Floats] = {}
+        self._samples: dict[str, Floats] = {}
+        self._first: dict[str, Floats] = {}
         self._repeats: dict[tuple[str, ...], bool] = {}
         self._has_nan: dict[tuple[str, int], bool] = {}
         self.rows = 0
@@ -49,8 +52,18 @@ class Profile:
             return
         self.rows, *present = self._session.rows(sql.present(self._frame, new))[0]
         self._present |= dict(zip(new, present, strict=True))
-        rows = self._session.arrow(sql.sample(self._frame, new, self.rows, _SAMPLE))
-        self._sample |= {name: as_numpy(rows[i]) for i, name in enumerate(new)}
+
+    def _sample(self, column: str) -> Floats:
+        """Of rows from all places."""
+        return self._some(self._samples, column, self._frame, _SAMPLE)
+
+    def _some(self, known: dict[str, Floats], column: str, frame: sql.Frame, size: int) -> Floats:
+        """From some `size` rows, asked for all columns together, and only once one is wanted."""
+        if column not in known:
+            new = [name for name in self._present if name not in known]
+            rows = self._session.arrow(sql.sample(frame, new, self.rows, size))
+            known |= {name: as_numpy(rows[i]) for i, name in enumerate(new)}
+        return known[column]
 
     @cached_property
     def groups(self) -> dict[Group, int]:
@@ -132,7 +145,7 @@ class Profile:
     def repeats(self, *columns: str) -> bool:
         """Whether combinations of values of these columns are few enough to be grouped."""
         if columns not in self._repeats:
-            rows = np.array([self._sample[column] for column in columns])
+            rows = np.array([self._sample(column) for column in columns])
             single = _single(rows[:, ~np.isnan(rows).any(axis=0)])
             self._repeats[columns] = single <= _SINGLE
         return self._repeats[columns]
@@ -142,7 +155,9 @@ class Profile:
 
         Whole for integers: sums of their powers about it are exact.
         """
-        values = self._sample[column]
+        values = self._samples.get(column)
+        if values is None:  # the first rows are the cheapest, and near enough
+            values = self._some(self._first, column, replace(self._frame, places=1), _FIRST)
         values = np.minimum(values[np.isfinite(values)], upper)
         if len(values) == 0:
             return 0.0
@@ -154,7 +169,7 @@ class Profile:
 
         For a cell or a branch on its own as well, if the sample is typical of it.
         """
-        values = self._sample[column]
+        values = self._sample(column)
         values = values[~np.isnan(values)]
         above = max(_MARGIN * (1 - probability), _LEAST_ABOVE / max(len(values), 1))
         if above > 0.5:

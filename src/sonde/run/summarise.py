@@ -32,6 +32,7 @@ from sonde.stats.needs import (
     PairCountsOf,
     Summaries,
     TotalOf,
+    columns_read,
 )
 from sonde.warehouse.duckdb import Session
 
@@ -74,7 +75,7 @@ class Summariser:
         for cell, asked in needs.items():
             for need in self._known[cell].missing(asked):
                 wanted[need].add(cell)
-        self._profile.look_at({c for need in wanted for c in _columns(need)})
+        self._profile.look_at({c for need in wanted for c in columns_read(need)})
         moments = {need: cells for need, cells in wanted.items() if isinstance(need, MomentsOf)}
         totals = {need: cells for need, cells in wanted.items() if isinstance(need, TotalOf)}
         grids = {need: cells for need, cells in wanted.items() if isinstance(need, GridMeanOf)}
@@ -91,13 +92,13 @@ class Summariser:
     def bulky(self, needs: Iterable[Need]) -> set[Need]:
         """Those whose answers take memory in proportion to the rows."""
         needs = list(needs)
-        self._profile.look_at({column for need in needs for column in _columns(need)})
+        self._profile.look_at({column for need in needs for column in columns_read(need)})
         return {
             need
             for need in needs
             if isinstance(need, CountsOf | PairCountsOf)
             and self._profile.is_long
-            and not self._profile.repeats(*_columns(need))
+            and not self._profile.repeats(*columns_read(need))
         }
 
     def forget(self, needs: Iterable[Need]) -> None:
@@ -301,13 +302,3 @@ def _moments_of_pairs(
         )
         for branch, each in pairs.items()
     }
-
-
-def _columns(need: Need) -> tuple[str, ...]:
-    match need:
-        case MomentsOf(columns=columns) | PairCountsOf(columns=columns):
-            return columns
-        case TotalOf(column=column) | CountsOf(column=column):
-            return (column,)
-        case GridMeanOf(column=column, given=given):
-            return (column, given)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sonde.errors import DataError
 from sonde.metric import AnalysisBasis, DataSource, Segment
 from sonde.plan.steps import Estimate, Step, columns_of
-from sonde.run.frames import Frames
+from sonde.run.frames import Frames, UnitTable
 from sonde.sql.text import identifier
 from sonde.sql.units import recorded_column, sanity
 from sonde.warehouse.duckdb import Session
@@ -42,37 +42,41 @@ def unit_metrics(
     session.lock()
     enrolled = frames.whole_windows(first.basis, [due], signal)
     anchor = first.basis if signal is None else AnalysisBasis.ENROLLMENTS
-    made: dict[str, str] = {}
+    made: dict[str, UnitTable] = {}
     for name, source in by_source.items():
         own = [m for m in metrics.values() if m.data_source and m.data_source.name == name]
         rows = frames.load(source, own, days, recorded_column(source, experiment.slug))
         made[name] = frames.units(enrolled, rows, own, [due], anchor, sanity(source))
     for problem in frames.problems:
         raise DataError(f"{problem.metric}: {problem.message}", problem.sql)
-    return session.arrow(_selected(experiment.segments, enrolled, made, by_source, session))
+    return session.arrow(_selected(experiment.segments, enrolled, made, by_source))
 
 
 def _selected(
     segments: Sequence[Segment],
     enrolled: str,
-    made: dict[str, str],
+    made: dict[str, UnitTable],
     sources: dict[str, DataSource],
-    session: Session,
 ) -> str:
-    columns = ["e.analysis_id", "e.branch", "e.enrollment_date", "e.num_enrollment_events"]
+    columns = [
+        "e.analysis_id",
+        "CAST(e.branch AS VARCHAR) AS branch",
+        "e.enrollment_date",
+        "e.num_enrollment_events",
+    ]
     columns += [f"e.{identifier(s.name)}" for s in segments]
     columns += ["CAST(e.analysis_window_start AS INTEGER) AS analysis_window_start"]
     columns += ["CAST(e.analysis_window_end AS INTEGER) AS analysis_window_end"]
     columns += ["e.exposure_date", "e.num_exposure_events"]
     metrics: list[str] = []
     checks: list[str] = []
-    for name, table in made.items():
+    joins = ""
+    for i, (name, table) in enumerate(made.items()):
         checked = sanity(sources[name])
-        for column in session.columns(table):
-            if column not in {"__u", "__n", "branch"}:
-                target = checks if column in checked else metrics
-                target.append(f"{table}.{identifier(column)}")
-    joins = "".join(f"\nJOIN {t} ON {t}.__u = e.__u AND {t}.__n = e.__n" for t in made.values())
+        joins += table.join(f"t{i}")
+        for column in table.columns:
+            target = checks if column in checked else metrics
+            target.append(f"{table.value(column, f't{i}')} AS {identifier(column)}")
     return (
         f"SELECT {', '.join([*columns, *metrics, *checks])}\nFROM {enrolled} AS e{joins}\n"
         "ORDER BY e.analysis_id, e.branch"

@@ -27,10 +27,13 @@ from sonde.stats.pretreatment import (
 
 
 class Treatment:
-    """A frame with further columns: what pre-treatments make of its columns."""
+    """A frame with further columns: what pre-treatments make of its columns.
+
+    frame: the name of the table.
+    """
 
     def __init__(self, frame: str) -> None:
-        self._frame = frame
+        self.frame = frame
         self._made: dict[tuple[str, tuple[Step, ...]], str] = {}
         self._layers: list[list[str]] = []
 
@@ -62,9 +65,9 @@ class Treatment:
         Quantiles are over these rows only.
         """
         if not self._layers and not where:
-            return self._frame
+            return self.frame
         condition = f" WHERE {where}" if where else ""
-        relation = f"(SELECT * FROM {self._frame}{condition})"
+        relation = f"(SELECT * FROM {self.frame}{condition})"
         for layer in self._layers:
             relation = f"(SELECT *, {', '.join(layer)} FROM {relation})"
         return relation

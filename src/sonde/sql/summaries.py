@@ -7,6 +7,7 @@ that a pre-treatment left, and is counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -198,6 +199,11 @@ def quantiles(frame: Frame, columns: Sequence[str], probability: float, by: Sequ
     return f"SELECT {frame.selected(*by, *outer)}\n{frame.sql()}{frame.grouped(*by)}"
 
 
+def cell_sizes(frame: Frame) -> str:
+    """Columns __n, n: the rows of each cell."""
+    return f"SELECT __n, count(*) AS n\n{frame.sql()}\nGROUP BY __n"
+
+
 def group_sizes(frame: Frame) -> str:
     """Columns __n, branch, n: the rows of each, sorted."""
     selected = frame.selected("branch", "count(*) AS n")
@@ -225,7 +231,7 @@ def sample(frame: Frame, columns: Sequence[str], rows: int, size: int) -> str:
 def float_literal(value: float) -> str:
     """A DOUBLE with all its digits.
 
-    >>> float_literal(0.1)
-    '0.1::DOUBLE'
+    >>> float_literal(0.1), float_literal(float("inf"))
+    ('0.1::DOUBLE', "'inf'::DOUBLE")
     """
-    return f"{value!r}::DOUBLE"
+    return f"{value!r}::DOUBLE" if math.isfinite(value) else f"'{value!r}'::DOUBLE"

@@ -1,9 +1,9 @@
 """One row per unit and window, one column per metric: queries in DuckDB SQL.
 
 A source's rows are joined to the enrolled units once (`rows_of`); every window of every period and
-basis is then an aggregation over those rows (`units`). Each enrolled unit gets a row in each of
-its windows, whether it has data or not: a metric of no rows is the expression over one row of
-nulls, as a LEFT JOIN gives it.
+basis is then an aggregation over those rows (`units`). Each enrolled unit counts in each of its
+windows, whether it has data or not: a metric of no rows is the expression over one row of nulls,
+as a LEFT JOIN gives it (`no_rows`).
 
 Columns that sonde adds begin with two underscores:
 __u: number of the unit. __n: index of the window. __since_enrollment, __since_exposure: days from
@@ -125,33 +125,69 @@ def _owner(column: str, of_signal: bool) -> str:
 
 
 def units(
+    rows: str,
+    metrics: Mapping[str, str],
+    windows: Sequence[WindowRow],
+    anchor: AnalysisBasis,
+    bounds: tuple[str, str],
+) -> str:
+    """Columns __u, __n, then one per metric, by name, for units and windows that have rows.
+
+    rows: name of the table `rows_of` made. metrics: name -> aggregate in DuckDB SQL over `ds`
+    alone. windows: of equal length and without gaps in their indices' days. anchor: the day that
+    windows count from. bounds: first and last index wanted, as SQL.
+    """
+    return f"""SELECT
+  ds.__u,
+  ds.__n{_selected(metrics)}
+FROM (
+{_rows_in_windows(rows, windows, anchor)}
+) AS ds
+WHERE ds.__n BETWEEN {bounds[0]} AND {bounds[1]}
+GROUP BY ds.__u, ds.__n"""
+
+
+def joined_units(
     enrollments: str,
     rows: str,
     metrics: Mapping[str, str],
     windows: Sequence[WindowRow],
     anchor: AnalysisBasis,
 ) -> str:
-    """Columns __u, __n, branch, then one per metric, by name.
+    """The same for metrics over `ds` and `e`, for every unit and window of `enrollments`.
 
-    enrollments: name of the table `windowed_enrollments` made. rows: name of the table `rows_of`
-    made. metrics: name -> aggregate in DuckDB SQL over `ds` and `e`. windows: of equal length and
-    without gaps in their indices' days. anchor: the day that windows count from.
+    enrollments: name of the table `windowed_enrollments` made.
     """
-    start, days = _grid(windows)
-    since = "__since_enrollment" if anchor is AnalysisBasis.ENROLLMENTS else "__since_exposure"
-    selected = "".join(f",\n  {sql} AS {identifier(name)}" for name, sql in metrics.items())
-    offset = f"({since} - ({start}))"
     return f"""SELECT
   e.__u,
-  e.__n,
-  e.branch{selected}
+  e.__n{_selected(metrics)}
 FROM {enrollments} AS e
 LEFT JOIN (
-  SELECT *, CAST({offset} // {days} AS INTEGER) + 1 AS __n
-  FROM {rows}
-  WHERE {offset} >= 0
+{_rows_in_windows(rows, windows, anchor)}
 ) AS ds ON ds.__u = e.__u AND ds.__n = e.__n
 GROUP BY e.__u, e.__n, e.branch"""
+
+
+def no_rows(rows: str, metrics: Mapping[str, str]) -> str:
+    """One row: what a metric over `ds` alone is for a unit without rows in a window."""
+    return f"""SELECT
+  CAST(NULL AS INTEGER) AS __u,
+  CAST(NULL AS INTEGER) AS __n{_selected(metrics)}
+FROM (SELECT 1) AS one
+LEFT JOIN (SELECT *, 1 AS __n FROM {rows} LIMIT 0) AS ds ON TRUE"""
+
+
+def _selected(metrics: Mapping[str, str]) -> str:
+    return "".join(f",\n  {sql} AS {identifier(name)}" for name, sql in metrics.items())
+
+
+def _rows_in_windows(rows: str, windows: Sequence[WindowRow], anchor: AnalysisBasis) -> str:
+    start, days = _grid(windows)
+    since = "__since_enrollment" if anchor is AnalysisBasis.ENROLLMENTS else "__since_exposure"
+    offset = f"({since} - ({start}))"
+    return f"""  SELECT *, CAST({offset} // {days} AS INTEGER) + 1 AS __n
+  FROM {rows}
+  WHERE {offset} >= 0"""
 
 
 def _grid(windows: Sequence[WindowRow]) -> tuple[int, int]:

@@ -18,6 +18,14 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[Any]
 
 
+def between(low: Floats, high: Floats, share: Floats) -> Floats:
+    """Linear interpolation that is exact at both ends, and between equal infinities."""
+    with np.errstate(invalid="ignore"):
+        step = np.where(high > low, (high - low), 0.0)
+        found: Floats = np.where(share < 0.5, low + step * share, high - step * (1 - share))
+    return found
+
+
 def _as_values(array: npt.ArrayLike) -> Values:
     values = np.asarray(array)
     return values.astype(np.int64 if values.dtype.kind in "biu" else np.float64, copy=False)
@@ -124,11 +132,7 @@ class ValueCounts:
         below = np.floor(place).astype(np.int64)
         ends = self.order_statistics([below, np.minimum(below + 1, self.n - 1)])
         low, high = ends.astype(np.float64)
-        share = place - below
-        with np.errstate(invalid="ignore"):
-            step = np.where(high > low, (high - low), 0.0)
-            between: Floats = np.where(share < 0.5, low + step * share, high - step * (1 - share))
-        return between
+        return between(low, high, place - below)
 
     def quantile(self, probability: float) -> float:
         """One quantile of the rows, interpolated linearly."""

@@ -104,6 +104,17 @@ class GridMeanOf:
 Need: TypeAlias = MomentsOf | TotalOf | CountsOf | PairCountsOf | GridMeanOf
 
 
+def columns_read(need: Need) -> tuple[str, ...]:
+    """The columns that the answer to a need is found from."""
+    match need:
+        case MomentsOf(columns=columns) | PairCountsOf(columns=columns):
+            return columns
+        case TotalOf(column=column) | CountsOf(column=column):
+            return (column,)
+        case GridMeanOf(column=column, given=given):
+            return (column, given)
+
+
 @dataclass(frozen=True)
 class Columns:
     """What a statistic is asked of: a metric's column and, if there is one, its covariate's."""
@@ -114,6 +125,11 @@ class Columns:
     def __post_init__(self) -> None:
         if self.value == self.covariate:
             raise ValueError(f"the covariate of {self.value} must be another column")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each of them."""
+        return (self.value,) if self.covariate is None else (self.value, self.covariate)
 
 
 @dataclass(frozen=True)

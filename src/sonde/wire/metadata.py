@@ -84,15 +84,13 @@ def metadata_json(
     analysis_start: datetime | None = None,
     provenance: Provenance | None = None,
     config_url: str = METRIC_HUB,
-) -> bytes | None:
-    """The metadata file of an experiment; None when the experiment is private.
+) -> bytes:
+    """The metadata file of an experiment.
 
     analysis_start: when the newest analysis began, with its time zone; readers fetch results
     again when it is later than what they have. config_url: the folder that shows
     `<slug>.toml` to people.
     """
-    if experiment.is_private:
-        return None
     return msgspec.json.encode(
         Metadata(
             analysis_start_time=_utc(analysis_start),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sonde.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sonde.window import Period
 
@@ -31,15 +31,26 @@ def normalized_slugs(slugs: Iterable[str]) -> dict[str, str]:
 
     Raises ConfigError when two slugs share one: each would overwrite the files of the other.
     """
+    known = list(slugs)
+    for clash in clashes(known):
+        raise ConfigError(clash)
+    return {slug: normalized(slug) for slug in known}
+
+
+def clashes(slugs: Iterable[str]) -> Iterator[str]:
+    """What is to be said of each slug whose normalised form is an earlier one's.
+
+    >>> list(clashes(["a-b", "c", "a-b"]))
+    []
+    """
     owners: dict[str, str] = {}
     for slug in slugs:
         owner = owners.setdefault(normalized(slug), slug)
         if owner != slug:
-            raise ConfigError(
+            yield (
                 f'experiments "{owner}" and "{slug}" would both be published as '
                 f'"{normalized(slug)}"; rename one, or publish it from another project'
             )
-    return {slug: name for name, slug in owners.items()}
 
 
 def statistics_file(slug: str, period: Period) -> str:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from sonde.wire.names import METRIC_HUB
+
 
 class ConfigurationRead(msgspec.Struct, frozen=True, kw_only=True):
     """A repository of declarations, at one commit.
@@ -17,6 +19,13 @@ class ConfigurationRead(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     revision: str | None = None
     committed: datetime | None = None
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where declarations were read. url: the folder that shows `<slug>.toml` to people."""
+
+    configuration: tuple[ConfigurationRead, ...] = ()
+    url: str = METRIC_HUB
 
 
 class InputRead(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from math import isfinite
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from math import inf, isfinite
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -77,18 +79,12 @@ class StatisticRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> tuple[object, ...]:
         """What names the row among those of its period; readers refuse a file that repeats one."""
-        return (
-            self.window_index,
-            self.analysis_basis,
-            self.segment,
-            self.metric,
-            self.statistic,
-            self.parameter,
-            self.branch,
-            self.comparison,
-            self.comparison_to_branch,
-            self.ci_width,
-        )
+        return (*_SERIES(self), self.parameter)
+
+
+# What names the rows of a period that differ in their parameter only, in the order of the file.
+_SERIES = attrgetter("window_index", "analysis_basis", "segment", "metric", "statistic",
+                     "comparison", "comparison_to_branch", "branch", "ci_width")  # fmt: skip
 
 
 class _Published(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -110,6 +106,7 @@ class _Published(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     partial: bool = False
 
 
+@lru_cache(65_536)  # curves of a metric share their grid
 def parameter_text(value: float | None) -> str | None:
     """The parameter of a row: at most six decimals, never an exponent.
 
@@ -122,29 +119,44 @@ def parameter_text(value: float | None) -> str | None:
     return "0" if text == "-0" else text
 
 
-def distinct(rows: Iterable[StatisticRow]) -> list[StatisticRow]:
-    """One row for each key: the last.
-
-    For curves: two places on the grid that agree in six decimals are one in the file.
-    """
-    return list({row.key: row for row in rows}.values())
+_Series: TypeAlias = defaultdict[tuple[Any, ...], dict[str | None, StatisticRow]]
 
 
 def statistics_files(slug: str, rows: Iterable[StatisticRow]) -> dict[str, bytes]:
     """The results of one experiment, as file name and content for each period.
 
-    Partial windows are left out: those who read these files take every window as final.
-    The bytes do not depend on the order of `rows`. Raises as `statistics_json` does.
+    Partial windows are left out: those who read these files take every window as final. Of rows
+    with one key the last is there: two places on the grid of a curve may agree in six decimals.
+    The bytes do not depend on the order of other rows.
     """
-    periods: defaultdict[Period, list[StatisticRow]] = defaultdict(list)
+    periods: defaultdict[Period, _Series] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if not row.partial:
-            periods[row.analysis_period].append(row)
+            periods[row.analysis_period][_SERIES(row)][row.parameter] = row
     return {
-        names.statistics_file(slug, period): statistics_json(sorted(periods[period], key=_order))
+        names.statistics_file(slug, period): _encoded(_in_order(periods[period]))
         for period in Period
         if period in periods
     }
+
+
+def _in_order(series: _Series) -> Iterator[StatisticRow]:
+    """Few series have many rows: to order both by themselves is cheaper than all rows at once."""
+    for key in sorted(series, key=_nothing_first):
+        places = series[key]
+        if len(places) == 1:
+            yield from places.values()
+        else:
+            yield from (places[place] for place in sorted(places, key=_number))
+
+
+def _nothing_first(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    *named, comparison, to, branch, width = key
+    return (*named, comparison or "", to or "", branch, width or 0.0)
+
+
+def _number(parameter: str | None) -> float:
+    return -inf if parameter is None else float(parameter)
 
 
 def statistics_json(rows: Sequence[StatisticRow]) -> bytes:
@@ -154,6 +166,10 @@ def statistics_json(rows: Sequence[StatisticRow]) -> bytes:
     """
     if len({row.key for row in rows}) < len(rows):
         raise _duplicate(rows)
+    return _encoded(rows)
+
+
+def _encoded(rows: Iterable[StatisticRow]) -> bytes:
     return msgspec.json.encode([_published(row) for row in rows])
 
 
@@ -217,21 +233,6 @@ def _published(row: StatisticRow) -> _Published:
         analysis_basis=row.analysis_basis,
         window_index=str(row.window_index),
         partial=row.partial,
-    )
-
-
-def _order(row: StatisticRow) -> tuple[Any, ...]:
-    return (
-        row.window_index,
-        row.analysis_basis,
-        row.segment,
-        row.metric,
-        row.statistic,
-        row.comparison or "",
-        row.comparison_to_branch or "",
-        row.branch,
-        0.0 if row.parameter is None else float(row.parameter),
-        row.ci_width or 0.0,
     )
 
 

@@ -12,17 +12,28 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sonde.pages.draw import text
-from sonde.pages.draw.scale import decimals, multiples, rounded, signed, step, usual
+from sonde.pages.draw.scale import (
+    decimals,
+    multiples,
+    rounded,
+    signed,
+    step,
+    usual,
+    usual_reach,
+)
 from sonde.pages.draw.text import number
 from sonde.pages.interval import Interval, Tone
 
 _BAR, _CAP = 5.0, 7.0  # half of their heights
 _CAP_WIDTH, _GAP = 1.5, 2.5
 _ARROW = 8.0
-_LABEL = 11.0
+_LABEL = 14.0  # the size of labels where drawings shrink; 11 elsewhere
 _MOST_TICKS = 7
 _AIR = 1.06  # between the longest bar and the end of the axis
 _ENDLESS = 1e12  # no axis is longer
+# A bar of usual length ends this part of the way to the end of the axis, or further: a shorter
+# one could not be read. What is longer leaves in an arrowhead; its numbers stand beside it.
+_SHORTEST = 1 / 10
 _FAR = 5.0  # times the longest bar: a margin beyond does not stretch the axis
 
 
@@ -57,7 +68,7 @@ class Axis:
     ) -> Axis:
         """As far to the left of zero as to the right, wide enough for the usual interval.
 
-        An interval several times as far out as most would flatten all others: it leaves the axis.
+        An interval many times as far out as most would flatten all others: it leaves the axis.
 
         >>> Axis.fitting([Interval(0.037, 0.018, 0.056)], margins=[-0.02])
         Axis(low=-0.06, high=0.06, distance=0.02, unit=<Unit.PERCENT: ' %'>)
@@ -101,10 +112,12 @@ class Axis:
 
 def _covered(changes: Iterable[Interval], margins: Iterable[float]) -> list[float]:
     """The values that an axis has to show: limits of the usual intervals, margins not far away."""
-    limits = usual(each for each in changes if not math.isnan(each.lower + each.upper))
-    most = max(map(abs, limits), default=math.inf)
+    known = [each for each in changes if not math.isnan(each.lower + each.upper)]
+    limits = usual(known, 1 / _SHORTEST)
+    longest = max(map(abs, limits), default=math.inf)
+    most = min(_FAR * longest, usual_reach(known) / _SHORTEST)
     finite = [margin for margin in margins if math.isfinite(margin)]
-    return [*limits, *(margin for margin in finite if abs(margin) <= _FAR * most)]
+    return [*limits, *(margin for margin in finite if abs(margin) <= most)]
 
 
 def row(

@@ -44,18 +44,33 @@ def multiples(low: float, high: float, distance: float) -> tuple[float, ...]:
     return tuple(rounded(each * distance) for each in range(first, last + 1))
 
 
-def usual(changes: Iterable[Interval]) -> list[float]:
+def usual_reach(changes: Iterable[Interval]) -> float:
+    """How far from zero intervals usually go; infinite where none goes anywhere.
+
+    >>> usual_reach([Interval(0, -0.01, 0.02), Interval(0, -0.03, 0.01), Interval(0, -7.0, 7.0)])
+    0.03
+    """
+    reaches = (_reach(each) for each in changes)
+    found = sorted(each for each in reaches if 0 < each < math.inf)
+    return statistics.median_low(found) if found else math.inf
+
+
+def usual(changes: Iterable[Interval], most: float = _GIANT) -> list[float]:
     """The limits of those intervals that are no giants among the others, as far as they are finite.
+
+    most: times the usual reach.
 
     >>> usual([Interval(0, -0.01, 0.02), Interval(0, -0.03, 0.01), Interval(0, -7.0, 7.0)])
     [-0.01, 0.02, -0.03, 0.01]
     """
-    reaches = [(max(abs(each.lower), abs(each.upper)), each) for each in changes]
-    finite = sorted(reach for reach, _ in reaches if 0 < reach < math.inf)
-    if not finite:
-        return [0.0 for _, each in reaches if each.lower == each.upper == 0]
-    most = _GIANT * statistics.median_low(finite)
-    return [limit for reach, each in reaches if reach <= most for limit in (each.lower, each.upper)]
+    known = list(changes)
+    end = most * usual_reach(known)
+    inside = (each for each in known if _reach(each) < math.inf and _reach(each) <= end)
+    return [limit for each in inside for limit in (each.lower, each.upper)]
+
+
+def _reach(change: Interval) -> float:
+    return max(abs(change.lower), abs(change.upper))
 
 
 @dataclass(frozen=True)
