@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 
-from sonde.config import Configuration, Resolved
+from sonde.config import Configuration, Resolved, Revision
 from sonde.errors import ConfigError
 from sonde.experiment import ExperimentRecord
 from sonde.lake import Lake
@@ -20,13 +20,13 @@ from sonde.plan.steps import dataset, dataset_folder, in_force
 class Kept:
     """An experiment as it is analysed, and what is known of the configuration behind it.
 
-    read_at: the configuration, as results name it. pin: what it keeps; None: it has not begun, or
-    its files are not committed. is_new: whether the pin is not written down yet. newer: what would
+    revisions: the commits of the configuration. pin: what it keeps; None: it has not begun, or its
+    files are not committed. is_new: whether the pin is not written down yet. newer: what would
     change if it did not keep it, in words.
     """
 
     resolved: Resolved
-    read_at: str
+    revisions: tuple[Revision, ...]
     pin: Pin | None = None
     is_new: bool = False
     newer: tuple[str, ...] = ()
@@ -35,6 +35,11 @@ class Kept:
     def slug(self) -> str:
         """The experiment."""
         return self.resolved.experiment.slug
+
+    @property
+    def read_at(self) -> str:
+        """The configuration, as results name it."""
+        return ", ".join(map(str, self.revisions))
 
     @property
     def has_moved(self) -> bool:
@@ -59,13 +64,13 @@ class Keeper:
         """
         begun = self._begun(record)
         if begun is None:
-            return Kept(self.configuration.resolve(record), self.configuration.read_at)
+            return Kept(self.configuration.resolve(record), self.configuration.revisions)
         pin, is_new = begun
         then = self._at(pin.configuration, record)
         if then.own(record.slug) != self.configuration.own(record.slug):
             return self._moved(record, Because.OWN_FILE)
         if then.deciding(record) == self.configuration.deciding(record):
-            return _kept(self.configuration.resolve(record), pin, is_new)
+            return _kept(self.configuration.resolve(record), then, pin, is_new)
         return self._compared(record, then, pin, is_new)
 
     def newest(self, record: ExperimentRecord) -> Kept:
@@ -151,11 +156,11 @@ class Keeper:
         except ConfigError as error:
             problem = str(error).partition("\n")[0]
             same_place = self._in_the_same_place(record, kept)
-            return _kept(same_place, pin, is_new, (f"the newest cannot be used: {problem}",))
+            return _kept(same_place, then, pin, is_new, (f"the newest cannot be used: {problem}",))
         newer = changes(kept.experiment, newest.experiment)
         if not newer:
-            return _kept(newest, pin, is_new)
-        return _kept(self._in_the_same_place(record, kept), pin, is_new, newer)
+            return _kept(newest, then, pin, is_new)
+        return _kept(self._in_the_same_place(record, kept), then, pin, is_new, newer)
 
     def _in_the_same_place(self, record: ExperimentRecord, kept: Resolved) -> Resolved:
         """Where results go, who may see them, and whether there are any, is never kept."""
@@ -171,9 +176,9 @@ class Keeper:
     def _moved(self, record: ExperimentRecord, because: Because) -> Kept:
         resolved = self.configuration.resolve(record)
         if self._committed.deciding(record) != self.configuration.deciding(record):
-            return Kept(resolved, self.configuration.read_at)
+            return Kept(resolved, self.configuration.revisions)
         pin = Pin(self._committed.read_at, self.today, because, in_force())
-        return Kept(resolved, pin.configuration, pin, is_new=True)
+        return Kept(resolved, self._committed.revisions, pin, is_new=True)
 
     @cached_property
     def _committed(self) -> Configuration:
@@ -196,6 +201,8 @@ class _GoneError(ConfigError):
     """What an experiment keeps cannot be had any more."""
 
 
-def _kept(resolved: Resolved, pin: Pin, is_new: bool, newer: tuple[str, ...] = ()) -> Kept:
+def _kept(
+    resolved: Resolved, then: Configuration, pin: Pin, is_new: bool, newer: tuple[str, ...] = ()
+) -> Kept:
     newer += revised(resolved.experiment, pin.revisions)
-    return Kept(resolved, pin.configuration, pin, is_new, newer)
+    return Kept(resolved, then.revisions, pin, is_new, newer)

@@ -121,11 +121,11 @@ class Project:
         """Who knows by which configuration an experiment is analysed."""
         return Keeper(self.configuration, self.pins, as_of, datetime.now(UTC).date())
 
-    def origin(self) -> Origin:
+    def origin(self, kept: Kept) -> Origin:
         """Where declarations are read: repositories by name, each at its commit."""
         read = tuple(
             ConfigurationRead(path=each.name, revision=each.commit, committed=each.committed)
-            for each in self.configuration.revisions
+            for each in kept.revisions
         )
         return Origin(configuration=read, url=self.settings.config_url)
 
@@ -317,7 +317,7 @@ class Project:
             problem,
             (*_changed(kept), *(InForce(*each) for each in settings_in_force(resolved))),
             str(truth) if truth.is_file() else "",
-            origin=self.origin(),
+            origin=self.origin(kept),
         )
 
     def material(self, slug: str, as_of: date) -> Material:

@@ -443,6 +443,14 @@ class TestSaid:
         assert "since 2020-03-30" in page
         assert first in page
 
+    def test_in_the_metadata(self, begun: tuple[Hub, str], tmp_path: Path) -> None:
+        hub, first = begun
+        hub.commit(LATER, {DEFINITIONS: TRIPLED})
+        assert ended("export", tmp_path / "out", "--project", hub.project, *DATE) == 0
+        (file,) = (tmp_path / "out" / "metadata").glob("*.json")
+        (read,) = json.loads(file.read_text())["provenance"]["configuration"]
+        assert (read["path"], read["revision"]) == ("metric-hub", first)
+
     def test_by_show_it_is_what_is_analysed(
         self, begun: tuple[Hub, str], capsys: pytest.CaptureFixture[str]
     ) -> None:
