@@ -112,20 +112,21 @@ class Keeper:
 
         None where no commit holds the files.
         """
-        moment = datetime.combine(start, time.max, UTC)
+        first_day = datetime.combine(start, time.max, UTC)
         change = self.configuration.change(record.slug)
-        has_changed = change is not None and change.date > moment
-        if change is not None and has_changed:
-            moment = change.date.astimezone(UTC)
-        key = moment.isoformat()
-        if key not in self._then:
-            self._then[key] = self.configuration.as_of(moment)
-        then = self._then[key]
+        moment = first_day if change is None else max(first_day, change.date.astimezone(UTC))
+        then = self._as_of(moment)
         if not all(each.is_whole for each in then.revisions):
             return None
         self._then.setdefault(then.read_at, then)
-        because = Because.OWN_FILE if has_changed else Because.BEGAN
+        because = Because.BEGAN if moment == first_day else Because.OWN_FILE
         return Pin(then.read_at, moment.date(), because, in_force())
+
+    def _as_of(self, moment: datetime) -> Configuration:
+        key = moment.isoformat()
+        if key not in self._then:
+            self._then[key] = self.configuration.as_of(moment)
+        return self._then[key]
 
     def _is_of_these(self, pin: Pin) -> bool:
         """Whether it names the repositories of the settings; others say nothing about it."""

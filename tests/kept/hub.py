@@ -13,6 +13,7 @@ from sonde.project import Project
 from tests import browser
 
 AS_OF = date(2020, 4, 12)  # the experiment began on 2020-03-30
+LATER = date(2020, 4, 5)
 DEFINITIONS = "definitions/firefox_desktop.toml"
 OUTCOME = "jetstream/outcomes/firefox_desktop/hours.toml"
 OWN = f"jetstream/{browser.SLUG}.toml"

@@ -124,7 +124,7 @@ class Configuration:
         """The commit each repository was read at; None outside git."""
         return tuple(snapshot.commit for snapshot in self.snapshots)
 
-    @property
+    @cached_property
     def revisions(self) -> tuple[Revision, ...]:
         """What each repository was read at."""
         return tuple(

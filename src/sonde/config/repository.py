@@ -52,19 +52,22 @@ class Snapshot:
     """The configuration files of a repository at one time.
 
     name: what the repository is called in places. files: content by path within the repository.
-    commit and history: None outside git.
+    commit and history: None outside git. is_work_tree: the files may not be those of the commit.
     """
 
     name: str
     files: Mapping[str, bytes]
     commit: str | None = None
     history: Commits | None = field(default=None, repr=False)
+    is_work_tree: bool = False
 
     @cached_property
     def is_committed(self) -> bool:
         """Whether the files are those of the commit; outside git there is none."""
         if self.commit is None or self.history is None:
             return False
+        if not self.is_work_tree:
+            return True
         return dict(self.files) == dict(self.history.at(self.commit).files)
 
     def as_committed(self) -> Snapshot:
@@ -137,7 +140,7 @@ class Folder:
         history = self._history
         if history is None:
             return Snapshot(str(self.path), wanted)
-        return Snapshot(str(self.path), wanted, history.tip, history)
+        return Snapshot(str(self.path), wanted, history.tip, history, is_work_tree=True)
 
     def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
         """From the history; without one, the files as they are."""
