@@ -335,6 +335,7 @@ class Project:
             configurations={each.slug: each.read_at for each in kept},
             tables=self.settings.tables,
             memory=self._memory_of_one(),
+            windows=self.settings.windows,
         )
 
     def _memory_of_one(self) -> str:

@@ -147,17 +147,17 @@ class _Past:
         limits = Limits(project.setting(made_from.as_of).memory)
         folders = [project.lake.root, *sources.folders()]
         with Session(made_from.as_of, limits, folders) as session:
-            estimated = estimate(list(steps.values()), session, sources, enrolled)
+            estimated = estimate(list(steps.values()), session, sources, enrolled, project.lake)
         tables = stored(estimated, sources, made_from)
         return {e.step.output: rows for e, rows in zip(estimated, tables, strict=True)}
 
-    def _enrolled(self, experiment: Experiment, made_from: MadeFrom) -> Path:
+    def _enrolled(self, experiment: Experiment, made_from: MadeFrom) -> Receipt:
         """The enrollments that counted."""
         lake = self._project.lake
         for receipts in lake.history(enrollments_table(experiment)):
             for receipt in receipts.values():
                 if receipt.fingerprint == made_from.enrollments and lake.file(receipt).is_file():
-                    return lake.file(receipt)
+                    return receipt
         raise DataError(
             f"the enrollments of then ({made_from.enrollments}) are gone: their table was vacuumed"
         )

@@ -19,6 +19,7 @@ from sonde.config.platforms import PLATFORMS, Platform
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import EnrollmentsQueryType
 from sonde.login import Login, PasswordLogin, ProxyLogin
+from sonde.window import WindowsFrom
 from sonde.wire.names import METRIC_HUB
 
 FILE = "sonde.toml"
@@ -34,6 +35,7 @@ class Settings:
     first that fits counts.
     runner: what does the steps, by name. scheduler: the address of its cluster, if it has one.
     workers: steps at once. memory: of all of them, as in "1GB". None: by the machine.
+    windows: whether from the rows of all their days, or merged from what was kept of each.
     platforms: the built-in ones and those of the file, by `app_name`.
     login: of people who read the pages; None: pages are served to this machine only.
     names: under which people reach the pages, beside `localhost` and numeric addresses.
@@ -50,6 +52,7 @@ class Settings:
     scheduler: str | None = None
     workers: int | None = None
     memory: str | None = None
+    windows: WindowsFrom = WindowsFrom.ROWS
     platforms: Mapping[str, Platform] = field(default_factory=lambda: dict(PLATFORMS))
     login: Login | None = None
     names: tuple[str, ...] = ()
@@ -99,6 +102,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         scheduler=value["SONDE_RUN_SCHEDULER"],
         workers=value["SONDE_RUN_WORKERS"],
         memory=value["SONDE_RUN_MEMORY"],
+        windows=value["SONDE_RUN_WINDOWS"],
         platforms={**PLATFORMS, **platforms},
         login=login,
         names=value["SONDE_SERVE_NAMES"],
@@ -214,6 +218,7 @@ _KEYS = (
     _Key("run", "scheduler", _scheduler),
     _Key("run", "workers", kinds.whole(1), _digits),
     _Key("run", "memory", _memory),
+    _Key("run", "windows", kinds.choice(WindowsFrom), default=WindowsFrom.ROWS),
     _Key("serve", "users", kinds.name),
     _Key("serve", "user_header", _header),
     _Key("serve", "trusted_proxies", _networks, _separated, default=()),

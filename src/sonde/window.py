@@ -36,6 +36,13 @@ class Window:
         return self.stop - 1
 
 
+class WindowsFrom(enum.StrEnum):
+    """What windows are computed from: the rows of all their days, or each day's, merged."""
+
+    ROWS = "direct"
+    UNIT_DAYS = "incremental"
+
+
 class Period(enum.StrEnum):
     """A kind of window that results are given for; the value is its name in tables."""
 

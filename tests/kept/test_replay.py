@@ -124,6 +124,18 @@ class TestIdentical:
         rows = opened.lake.read(statistics_table(opened.experiment(browser.SLUG)))
         assert set(rows["statistic"].to_pylist()) == {"count", "deciles", "mean", "mean_lm"}
 
+    def test_of_windows_that_were_merged_from_days(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """They are computed from rows: the same numbers, by another query."""
+        hub, _ = make_hub(tmp_path)
+        with (hub.project / "sonde.toml").open("a") as settings:
+            settings.write('[run]\nwindows = "incremental"\n')
+        run(hub.project)
+        found = states(hub.project, capsys)
+        assert set(found) <= {"identical", "same numbers", "same but for rounding"}
+        assert found.total() == 40
+
     def test_nothing_is_written(self, project: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
         assert said_nothing(project)

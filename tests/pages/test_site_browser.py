@@ -197,6 +197,21 @@ def test_nothing_is_wider_than_the_window(browser: Browser, running: Serving, wi
     context.close()
 
 
+def test_a_long_name_stays_in_its_cell(browser: Browser, running: Serving):
+    """A light's note may be the name of a table, without a place to break at."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{running.address}/experiments/search-as-you-type.html")
+    notes = page.locator(".strip .s").all()
+    assert notes
+    for note in notes:
+        note.evaluate("node => { node.textContent = 'mozdata.search.'.repeat(9) }")
+        assert note.evaluate(
+            "node => node.getBoundingClientRect().right <= "
+            "node.parentElement.getBoundingClientRect().right"
+        )
+    page.close()
+
+
 def test_no_page_is_heavy(project: Project):
     site = Site(Lake.open(project.settings.lake_url))
     site.refresh()

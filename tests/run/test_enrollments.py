@@ -63,7 +63,7 @@ def found(lake: Path, declared: Experiment) -> tuple[list[dict[str, Any]], Enrol
 
 
 def brief(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """Unit, branch, day of enrollment, events, day of exposure, events."""
+    """By unit: branch, day of enrollment, events, day of exposure, events."""
     return [
         (
             row["analysis_id"],
@@ -73,7 +73,7 @@ def brief(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
             row["exposure_date"] and row["exposure_date"].day,
             row["num_exposure_events"],
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: (row["analysis_id"], row["branch"]))
     ]
 
 

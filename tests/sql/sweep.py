@@ -57,17 +57,17 @@ def sweep(duck: duckdb.DuckDBPyConnection, items: Iterable[Item]) -> Iterator[Ou
             yield _enrollment(duck, item)
         elif item.source is None:
             yield Outcome(item, "its data source is defined nowhere")
-    for source, of_source in _by_source(listed).items():
+    for source, of_source in by_source(listed).items():
         yield from _source(duck, source, of_source)
 
 
 def compare_forms(duck: duckdb.DuckDBPyConnection, items: Iterable[Item]) -> tuple[int, list[Item]]:
     """How many items have a shorter form, and those whose literal form gives other values."""
     compared, different = 0, []
-    for source, of_source in _by_source(items).items():
+    for source, of_source in by_source(items).items():
         longer = {item: literal(item.text) for item in of_source if item.kind == "metric"}
         changed = [i for i, text in longer.items() if text != expression(i.text)]
-        if changed and _prepared(duck, source, [item.text for item in changed]) is None:
+        if changed and prepared(duck, source, [item.text for item in changed]) is None:
             for item in changed:
                 sql = metrics_query(source, [item])
                 other = sql.replace(expression(item.text), longer[item])
@@ -88,7 +88,7 @@ def fill_for(duck: duckdb.DuckDBPyConnection, text: str) -> None:
     _fill(duck, infer([], [text]), Vocabulary.of([f"({text})"]), ids, set())
 
 
-def _by_source(items: Iterable[Item]) -> dict[SourceSpec, list[Item]]:
+def by_source(items: Iterable[Item]) -> dict[SourceSpec, list[Item]]:
     by_source: dict[SourceSpec, list[Item]] = defaultdict(list)
     for item in items:
         if item.source is not None:
@@ -102,19 +102,19 @@ def _enrollment(duck: duckdb.DuckDBPyConnection, item: Item) -> Outcome:
         fill_for(duck, item.text)
         rows = duck.execute(translated.sql).fetchall()
     except (duckdb.Error, UnsupportedSql) as error:
-        return Outcome(item, _short(error))
+        return Outcome(item, short(error))
     return Outcome(item, None, len(set(map(str, rows))))
 
 
 def _source(duck, source: SourceSpec, items: list[Item]) -> Iterator[Outcome]:
-    problem = _prepared(duck, source, [item.text for item in items])
+    problem = prepared(duck, source, [item.text for item in items])
     if problem is not None:
         yield from (Outcome(item, f"source: {problem}") for item in items)
         return
     yield from _batched(duck, source, items)
 
 
-def _prepared(duck, source: SourceSpec, texts: list[str]) -> str | None:
+def prepared(duck, source: SourceSpec, texts: list[str]) -> str | None:
     """Makes and fills the tables that a source and its metrics read."""
     texts = list(dict.fromkeys(texts))
     try:
@@ -125,14 +125,14 @@ def _prepared(duck, source: SourceSpec, texts: list[str]) -> str | None:
         _enroll(duck, words)
         relation(source.relation)
     except (duckdb.Error, UnsupportedSql) as error:
-        return _short(error)
+        return short(error)
     return None
 
 
 def _use(source: SourceSpec, texts: tuple[str, ...]) -> Use:
     typed: dict[str, Type] = {
-        _of_row(source.client_id_column): Scalar.STRING,
-        _of_row(source.date_column): Scalar.DATE,
+        of_row(source.client_id_column): Scalar.STRING,
+        of_row(source.date_column): Scalar.DATE,
     }
     if source.experiments in EXPERIMENTS:
         text, kind = EXPERIMENTS[source.experiments]
@@ -140,7 +140,7 @@ def _use(source: SourceSpec, texts: tuple[str, ...]) -> Use:
     return Use(source.relation, texts, typed)
 
 
-def _of_row(column: str) -> str:
+def of_row(column: str) -> str:
     """The column of `ds`; monitoring also allows expressions."""
     return f"ds.{column}" if re.fullmatch(r"[\w.]+", column) and column != "NULL" else column
 
@@ -165,7 +165,7 @@ def _alone(duck, item: Item, sql: Callable[[], str]) -> Outcome:
     try:
         return Outcome(item, None, _columns(duck, sql())[0])
     except (duckdb.Error, UnsupportedSql) as error:
-        return Outcome(item, _short(error))
+        return Outcome(item, short(error))
 
 
 def _columns(duck, sql: str) -> list[int]:
@@ -177,13 +177,13 @@ def _columns(duck, sql: str) -> list[int]:
 
 def metrics_query(source: SourceSpec, items: list[Item]) -> str:
     """The per-unit query: enrolled units, the source's rows in the window, one group per unit."""
-    day = f"CAST({expression(_of_row(source.date_column))} AS DATE)"
+    day = f"CAST({expression(of_row(source.date_column))} AS DATE)"
     selected = ",\n  ".join(f"{expression(item.text)} AS m{i}" for i, item in enumerate(items))
     return f"""
 SELECT {selected}
 FROM enrollments AS e
 LEFT JOIN {relation(source.relation).sql} AS ds
-  ON {expression(_of_row(source.client_id_column))} = e.analysis_id
+  ON {expression(of_row(source.client_id_column))} = e.analysis_id
   AND {day} BETWEEN e.enrollment_date AND e.enrollment_date + {WINDOW}
   AND ({day} <> e.enrollment_date OR {expression(CARRIES[source.experiments])})
 GROUP BY e.analysis_id, e.branch, e.enrollment_date, e.num_enrollment_events,
@@ -208,8 +208,8 @@ def _enroll(duck, words: Vocabulary) -> None:
         }
         for i, unit in enumerate(UNITS)
     ]
-    duck.register("enrolled", pa.Table.from_pylist(rows))
-    duck.execute("CREATE OR REPLACE TABLE enrollments AS SELECT * FROM enrolled")
+    duck.register("enrolling", pa.Table.from_pylist(rows))
+    duck.execute("CREATE OR REPLACE TABLE enrollments AS SELECT * FROM enrolling")
 
 
 def _fill(duck, tables: dict[TableName, dict[str, Type]], words, ids, dates) -> None:
@@ -230,5 +230,5 @@ def _insert(duck, table: str, columns: dict[str, Type], rows) -> None:
     duck.execute(f"INSERT INTO {table} SELECT {casts} FROM filled")
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     return str(error).splitlines()[0][:160]

@@ -24,6 +24,8 @@ _COMPARES = (
     *(exp.Like, exp.RegexpLike, exp.StartsWith, exp.Contains),
 )
 _OPERATING_SYSTEMS = ("Windows_NT", "Windows_NT", "Darwin", "Linux", "iOS", "Android")
+SLUG = "some-slug"
+_SLUGS = (SLUG, "other-slug", "third-slug")
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -128,6 +130,8 @@ class Filler:
 
     def _map(self, name: str, fields: dict[str, Type]) -> list[dict[str, Any]]:
         keys = self.random.sample(sorted(set(self.words.texts)), min(4, len(set(self.words.texts))))
+        if name.lower() == "experiments":
+            keys = [slug for slug in _SLUGS if self.random.random() < 0.6]
         if fields["key"] is not Scalar.STRING:
             keys = list(range(4))
         if name.lower() in self.words.histograms:
@@ -213,6 +217,8 @@ class Filler:
         if self.random.random() < 0.03:
             return '{"broken'
         made: dict[str, Any] = {}
+        if name.lower() == "event_extra" and self.random.random() < 0.8:
+            made = {"experiment": self.random.choice(_SLUGS), "branch": "control"}
         for keys in self.words.json_keys:
             inner = made
             for key in keys[:-1]:

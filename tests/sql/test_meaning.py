@@ -429,6 +429,8 @@ AGGREGATES = [
     # Of the rows that tie on y, the greatest x that is not NULL.
     (f"MAX_BY(x, y) FROM {_PAIRS}", "c"),
     (f"MIN_BY(x, y) FROM {_PAIRS}", "a"),
+    (f"ANY_VALUE(x HAVING MAX y) FROM {_PAIRS}", "c"),
+    (f"ANY_VALUE(x HAVING MIN y) FROM {_PAIRS}", "a"),
     ("MAX_BY(x, y) FROM UNNEST([STRUCT('a' AS x, 1 AS y), (NULL, 2)])", None),
     ("MIN_BY(x, y) FROM UNNEST([STRUCT(CAST(NULL AS STRING) AS x, 1 AS y), ('b', 1)])", "b"),
     ("MAX_BY(x, y) FROM UNNEST([STRUCT('a' AS x, CAST(NULL AS INT64) AS y)])", None),

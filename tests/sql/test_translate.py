@@ -103,7 +103,6 @@ REFUSED = [
     ("APPROX_TOP_COUNT(x, 3)", "GROUP BY"),
     ("LAX_BOOL(x)", "SAFE_CAST(JSON_VALUE(..) AS BOOL)"),
     ("LAX_INT64(x)", "SAFE_CAST(JSON_VALUE(..) AS INT64)"),
-    ("ANY_VALUE(x HAVING MAX y)", "MAX_BY(x, y)"),
     ("MAX(x HAVING MIN y)", "MIN_BY(x, y)"),
     ("RAND()", "reproducible"),
     ("GENERATE_UUID()", "reproducible"),

@@ -105,7 +105,7 @@ FROM found
 WHERE analysis_id IS NOT NULL AND branch IS NOT NULL AND enrollment_date IS NOT NULL
 GROUP BY 1, 2
 )
-ORDER BY analysis_id, branch"""
+ORDER BY enrollment_date, analysis_id, branch"""
 
 
 def _warnings(session: Session) -> list[Problem]:

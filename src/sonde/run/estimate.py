@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, cast
 
-from sonde.errors import SondeError
+from sonde.errors import DataError, SondeError
 from sonde.experiment import Experiment
-from sonde.metric import AnalysisBasis, Metric, StatisticDeclaration
+from sonde.lake import Lake
+from sonde.metric import AnalysisBasis, DataSource, Metric, StatisticDeclaration
 from sonde.plan.steps import (
     HAS_DATA,
     Estimate,
@@ -21,7 +22,9 @@ from sonde.plan.steps import (
     covariate_of,
     sources_of,
 )
-from sonde.run.frames import HAS_ROWS, WITH_ROWS, Frames
+from sonde.plan.windows import DueWindow
+from sonde.run.frames import HAS_ROWS, WITH_ROWS, Frames, UnitTable
+from sonde.run.merged import Merged
 from sonde.run.outcome import Problem
 from sonde.run.score import (
     ALL,
@@ -37,10 +40,10 @@ from sonde.stats.estimate import Estimate as Counted
 from sonde.stats.needs import Columns
 from sonde.stats.registry import statistic
 from sonde.stats.statistic import Covariate, CovariatePeriod, Statistic
-from sonde.table import Partition
+from sonde.table import Partition, Receipt
 from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
-from sonde.window import Period
+from sonde.window import Period, WindowsFrom
 
 IDENTITY = "identity"  # the metric that counts units
 
@@ -56,10 +59,15 @@ class Estimated:
 
 
 def estimate(
-    steps: Sequence[Step], session: Session, sources: Sources, enrollments: Path
+    steps: Sequence[Step],
+    session: Session,
+    sources: Sources,
+    enrollments: Receipt,
+    lake: Lake,
+    windows: WindowsFrom = WindowsFrom.ROWS,
 ) -> list[Estimated]:
     """Estimates of steps that share experiment and sources, in the order of `steps`."""
-    return _Estimation(steps, session, sources).run(enrollments)
+    return _Estimation(steps, session, sources).run(enrollments, lake, windows)
 
 
 class _Estimation:
@@ -73,17 +81,21 @@ class _Estimation:
         self.tables = sources
         self.frames = Frames(session, self.experiment)
         self.done = {step.output: Estimated(step) for step in steps}
+        self.loaded: dict[str, str] = {}
+        self.kept: Merged | None = None
 
-    def run(self, enrollments: Path) -> list[Estimated]:
-        self.frames.enroll(str(enrollments))
-        rows = self._load()
-        self._taken()  # what cannot be translated is said again where it is wanted
-        covariates = self._covariates(rows)
+    def run(self, enrollments: Receipt, lake: Lake, windows: WindowsFrom) -> list[Estimated]:
+        self.frames.enroll(str(lake.file(enrollments)))
+        self._attach()
+        if windows is WindowsFrom.UNIT_DAYS:
+            made = Merged(self.session, self.experiment, lake, self.tables, enrollments)
+            self.kept = made
+        covariates = self._covariates()
         groups: dict[tuple[AnalysisBasis, Period], list[Partition]] = defaultdict(list)
         for output, action in self.actions.items():
             groups[action.basis, action.due.period].append(output)
         for (basis, period), outputs in groups.items():
-            self._group(basis, period, outputs, rows, covariates)
+            self._group(basis, period, outputs, covariates)
         return list(self.done.values())
 
     def _metrics(self, actions: Iterable[Estimate]) -> list[Metric]:
@@ -113,26 +125,45 @@ class _Estimation:
             last = max(last, max(d.last_enrollment for d in dues) - timedelta(days=1))
         return first, last
 
-    def _load(self) -> dict[str, str]:
-        if not self.sources:
-            return {}
-        days = self._days()
+    def _attach(self) -> None:
+        """Make tables visible, then close the session to all others."""
+        if self.sources:
+            days = self._days()
+            self.frames.attach(self.tables, self.sources, days)
+            signal = self.experiment.exposure_signal
+            if signal is not None:
+                self.frames.attach(self.tables, [signal.data_source], (date.min, days[1]))
+            self.session.lock()
+
+    def _own(self, source: DataSource) -> list[Metric]:
+        """The metrics that read the source, for themselves or to adjust others."""
         metrics = {m.name: m for m in self._metrics(self.actions.values())}
         for by_name in self._wanted_covariates().values():
             metrics |= {m.name: m for wanted in by_name.values() for m in columns_of(wanted)}
-        self.frames.attach(self.tables, self.sources, days)
-        signal = self.experiment.exposure_signal
-        if signal is not None:
-            self.frames.attach(self.tables, [signal.data_source], (date.min, days[1]))
-        self.session.lock()
-        loaded = {}
-        for source in self.sources:
-            own = [m for m in metrics.values() if source in sources_of(m)]
-            loaded[source.name] = self.frames.load(source, own, days)
-        return loaded
+        return [m for m in metrics.values() if source in sources_of(m)]
 
-    def _covariates(self, rows: Mapping[str, str]) -> str | None:
+    def _rows(self, source: DataSource) -> str:
+        """The table of the source's rows, made when first asked for."""
+        if source.name not in self.loaded:
+            # Anew: an exposure signal may have made other days of the same table visible.
+            self.frames.attach(self.tables, [source], self._days())
+            with self._said_elsewhere():
+                rows = self.frames.load(source, self._own(source), self._days())
+            self.loaded[source.name] = rows
+        return self.loaded[source.name]
+
+    @contextmanager
+    def _said_elsewhere(self) -> Iterator[None]:
+        """What cannot be translated is said again where it is wanted."""
+        known = list(self.frames.problems)
+        yield
+        self.frames.problems = known
+
+    def _covariates(self) -> str | None:
         wanted = {period: list(m.values()) for period, m in self._wanted_covariates().items()}
+        if not wanted:
+            return None
+        rows = {s.name: self._rows(s) for s in self.sources}
         made = self.frames.covariates(rows, wanted)
         self._report_all()
         return made
@@ -157,7 +188,6 @@ class _Estimation:
         basis: AnalysisBasis,
         period: Period,
         outputs: Sequence[Partition],
-        rows: Mapping[str, str],
         covariates: str | None,
     ) -> None:
         """All windows of one period and basis at once."""
@@ -168,13 +198,15 @@ class _Estimation:
             signal = self.frames.signal(self.tables, self.experiment.exposure_signal, due)
         enrolled = self.frames.windows(basis, due, self._metrics(actions), signal)
         anchor = basis if signal is None else AnalysisBasis.ENROLLMENTS
-        made = []
-        for name, table in rows.items():
+        made: list[UnitTable] = []
+        for source in self.sources:
             own = [
-                m for m in self._metrics(actions) if m.data_source and m.data_source.name == name
+                m
+                for m in self._metrics(actions)
+                if m.data_source and m.data_source.name == source.name
             ]
             if own:
-                made.append(self.frames.units(enrolled, table, own, due, anchor, HAS_ROWS))
+                made += self._units(source, own, enrolled, due, anchor)
         frame, columns = self.frames.frame(enrolled, made, covariates)
         failed = self._taken()
         statements, self.frames.statements = self.frames.statements, []
@@ -185,6 +217,47 @@ class _Estimation:
         self._score(basis, period, frame, columns, by_index)
         self._count_data(frame, columns, by_index)
         self.frames.drop(frame, enrolled, *made)
+
+    def _units(
+        self,
+        source: DataSource,
+        metrics: Sequence[Metric],
+        enrolled: str,
+        due: Sequence[DueWindow],
+        anchor: AnalysisBasis,
+    ) -> list[UnitTable]:
+        """Tables of one row per unit and window: from unit-days what can be, the rest from rows."""
+        made, rest = self._from_unit_days(source, metrics, enrolled, due, anchor)
+        if rest:
+            rows = self._rows(source)
+            made.append(self.frames.units(enrolled, rows, rest, due, anchor, HAS_ROWS))
+        return made
+
+    def _from_unit_days(
+        self,
+        source: DataSource,
+        metrics: Sequence[Metric],
+        enrolled: str,
+        due: Sequence[DueWindow],
+        anchor: AnalysisBasis,
+    ) -> tuple[list[UnitTable], list[Metric]]:
+        """The table of the metrics that are merged from unit-days, and those that are not."""
+        kept = self.kept
+        feed = None if kept is None else kept.feed(source)
+        if kept is None or feed is None or not kept.has(feed, due, anchor):
+            return [], list(metrics)
+        apart = [(m, feed.metrics[m.name]) for m in metrics if m.name in feed.metrics]
+        if not apart:
+            return [], list(metrics)
+        with self._said_elsewhere():
+            rows = self.frames.state(source, self._own(source))
+        try:
+            states = kept.states(feed, due, anchor)
+            made = self.frames.merged(enrolled, states, rows, source, apart, due, anchor)
+        except DataError:
+            return [], list(metrics)  # from rows it is said which of them fails, and why
+        kept.forget(states)
+        return [made], [m for m in metrics if m.name not in feed.metrics]
 
     def _score(
         self,

@@ -22,6 +22,7 @@ from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
+from sonde.window import WindowsFrom
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Setting:
 
     lake: where results go. sources: the folder of the tables people have. configuration: where
     the declarations come from, to be kept beside the results; configurations: of some experiments,
-    by slug, in its place.
+    by slug, in its place. windows: how they are computed.
     """
 
     lake: str
@@ -97,6 +98,7 @@ class Setting:
     tables: Mapping[str, str] = field(default_factory=dict)
     memory: str = "1GB"
     configurations: Mapping[str, str] = field(default_factory=dict)
+    windows: WindowsFrom = WindowsFrom.ROWS
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -166,7 +168,7 @@ def _estimate(
     receipt = lake.receipt(batch.steps[0].inputs[0])
     if receipt is None:
         raise BackendError(f"{batch.slug}: the enrollments are gone; run again")
-    estimated = estimate(batch.steps, session, sources, lake.file(receipt))
+    estimated = estimate(batch.steps, session, sources, receipt, lake, setting.windows)
     seconds = (time.perf_counter() - started) / len(batch.steps)
     reports = [Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated]
     _record(reports, lake)

@@ -18,13 +18,16 @@ from sonde.plan.windows import DueWindow
 from sonde.run.outcome import Problem
 from sonde.sql import expression, relation
 from sonde.sql.enrollments import EnrollmentDates, in_dataset, signal_dates
+from sonde.sql.partials import Split
 from sonde.sql.separable import separable
-from sonde.sql.text import date_literal, identifier, quoted
+from sonde.sql.text import date_literal, identifier
+from sonde.sql.unit_days import metrics_of, nothing_of, row_of_nulls
 from sonde.sql.units import (
     ENROLLED,
     WindowRow,
     joined_units,
     no_rows,
+    numbered,
     rows_of,
     units,
     windowed_enrollments,
@@ -98,15 +101,14 @@ class Frames:
 
         Units in several branches are left out: no branch's effect on them is known.
         """
-        read = f"read_parquet({quoted(file)})\nWHERE NOT in_several_branches"
+        read = f"({numbered(file)})\nWHERE NOT in_several_branches"
         # A number for each name: every query after this one groups by it or reads it back.
         self._session.execute(
             f"CREATE TYPE branch_name AS ENUM (SELECT DISTINCT branch FROM {read} ORDER BY 1)"
         )
         self._session.execute(
             f"CREATE TEMP TABLE {ENROLLED} AS\n"
-            "SELECT CAST(row_number() OVER () AS INTEGER) AS __u,\n"
-            "  * EXCLUDE (in_several_branches)\n"
+            "SELECT * EXCLUDE (in_several_branches)\n"
             "  REPLACE (CAST(branch AS branch_name) AS branch)\n"
             f"FROM {read}"
         )
@@ -132,14 +134,21 @@ class Frames:
 
         further: columns as SQL, beside those that the metrics name.
         """
+        name = self.state(source, metrics, further)
+        first, last = map(date_literal, days)
+        exact = self._rows_text[name].replace("$first_day", first).replace("$last_day", last)
+        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{exact}")
+        return name
+
+    def state(
+        self, source: DataSource, metrics: Iterable[Metric], further: Iterable[str] = ()
+    ) -> str:
+        """The name of the table of the source's rows, which need not be made."""
         name = identifier(f"rows_{source.name}")
         read = relation(self._expression(source))
         columns = [*self._needed(read.sql, metrics), *further]
         unit, slug = source.unit_column(self._experiment.analysis_unit), self._experiment.slug
         text = rows_of(read.sql, source, unit, slug, columns, ("$first_day", "$last_day"))
-        first, last = map(date_literal, days)
-        exact = text.replace("$first_day", first).replace("$last_day", last)
-        self._session.execute(f"CREATE TEMP TABLE {name} AS\n{exact}")
         self._rows_text[name] = text
         return name
 
@@ -215,11 +224,43 @@ class Frames:
         except DataError:
             kept = self._working(query, kept)
             made = self._made_units(query, kept)
-        self.statements += [
-            f"CREATE TABLE {rows} AS\n{self._rows_text[rows]};",
-            f"{replace(query, enrollments='windows').text(kept, _ANY)};",
-        ]
+        self._tell(query, kept)
         return made
+
+    def _tell(self, query: _Query, metrics: Mapping[str, str]) -> None:
+        self.statements += [
+            f"CREATE TABLE {query.rows} AS\n{self._rows_text[query.rows]};",
+            f"{replace(query, enrollments='windows').text(metrics, _ANY)};",
+        ]
+
+    def merged(
+        self,
+        enrollments: str,
+        states: str,
+        rows: str,
+        source: DataSource,
+        metrics: Sequence[tuple[Metric, Split]],
+        due: Sequence[DueWindow],
+        anchor: AnalysisBasis,
+    ) -> UnitTable:
+        """The table of metrics of units and windows, from states of unit-days.
+
+        states: name of a table of them. rows: name of the table of rows, as `state` gives it: what
+        is told of the metrics is what they mean. Raises DataError when a metric fails.
+        """
+        splits = {metric.name: made for metric, made in metrics}
+        nulls = row_of_nulls(relation(self._expression(source)).sql)
+        is_joined = any(made.rest for made in splits.values())
+        name = self._name("units")
+        joined = enrollments if is_joined else None
+        columns = self._fill(name, metrics_of(states, splits, nulls, WITH_ROWS, joined))
+        translated = self._translated(metric for metric, _ in metrics) | HAS_ROWS
+        is_told_joined = self._need_enrollments(translated.values())
+        query = _Query(enrollments, rows, tuple(_rows(due)), anchor, is_told_joined)
+        self._tell(query, translated)
+        if is_joined:
+            return UnitTable(name, columns)
+        return self._with_empty(name, columns, nothing_of(splits, nulls, WITH_ROWS))
 
     def _need_enrollments(self, metrics: Iterable[str]) -> bool:
         """Whether a metric, as SQL, may name a column of the enrollments."""
@@ -231,8 +272,11 @@ class Frames:
         columns = self._fill(name, query.text(metrics))
         if query.is_joined:
             return UnitTable(name, columns)
+        return self._with_empty(name, columns, no_rows(query.rows, metrics))
+
+    def _with_empty(self, name: str, columns: tuple[str, ...], empty_text: str) -> UnitTable:
         empty = self._name("empty")
-        self._fill(empty, no_rows(query.rows, metrics))
+        self._fill(empty, empty_text)
         row = self._session.rows(f"SELECT * EXCLUDE (__u, __n) FROM {empty}")[0]
         filled = {c for c, value in zip(columns, row, strict=True) if value is not None}
         return UnitTable(name, columns, empty, frozenset(filled))
@@ -367,9 +411,10 @@ GROUP BY en.__u, w.__n"""
                 f"c.{identifier(c)}" for c in self._session.columns(covariates) if c != "__u"
             ]
         name = self._name("frame")
+        # In the order of units, however their rows came: sums of doubles depend on it.
         self._session.execute(
             f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
-            f"FROM {enrollments} AS e{joins}"
+            f"FROM {enrollments} AS e{joins}\nORDER BY e.__n, e.__u"
         )
         return name, frozenset(self._session.columns(name))
 

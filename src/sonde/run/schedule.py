@@ -5,22 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from sonde.plan.steps import Step
+from sonde.plan.steps import Enroll, Estimate, Step
+from sonde.plan.unit_days import scans
 from sonde.run.execute import Batch, Failed, Report, Setting, Skipped, batches, execute, fail
 from sonde.run.outcome import Problem
 from sonde.run.peak import peak_memory
 from sonde.run.runner import Answer, Do, Pool, Runner, Task, WorkerDiedError
+from sonde.run.unit_days import scan_all
+from sonde.window import WindowsFrom
 
 
 def run(steps: Sequence[Step], setting: Setting, runner: Runner) -> Iterator[Report]:
     """Yield a report for each step as it comes. A step whose input fails is skipped.
 
+    Unit-days, where windows are merged from them, are made between enrollments and estimates.
+
     Raises BackendError as `execute` and the runner do; what is committed by then stays.
     """
+    failed: dict[object, Step] = {}
+    if setting.windows is WindowsFrom.ROWS:
+        yield from _run(steps, setting, runner, failed)
+        return
+    yield from _run([s for s in steps if isinstance(s.action, Enroll)], setting, runner, failed)
+    estimates = [step for step in steps if isinstance(step.action, Estimate)]
+    scan_all(scans(estimates), setting, runner)
+    yield from _run(estimates, setting, runner, failed)
+
+
+def _run(
+    steps: Sequence[Step], setting: Setting, runner: Runner, failed: dict[object, Step]
+) -> Iterator[Report]:
     if not steps:
         return
     waiting = batches(steps)
-    failed: dict[object, Step] = {}
     with runner.open(_do, setting) as pool:
         while waiting or pool.tasks:
             for batch in _ready(waiting, pool):

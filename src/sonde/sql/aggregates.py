@@ -28,6 +28,18 @@ def _count_if(node: exp.Expr) -> exp.Expr:
     return filtered(exp.Count(this=exp.Star()), node.this)
 
 
+def spell_out_having(tree: exp.Expr) -> exp.Expr:
+    """The tree with ANY_VALUE(x HAVING MAX y) written as MAX_BY(x, y), which it is."""
+    holder = exp.Paren(this=tree)
+    for node in list(holder.find_all(exp.AnyValue)):
+        having = node.this
+        if isinstance(having, exp.HavingMax):
+            best = exp.ArgMax if having.args.get("max") else exp.ArgMin
+            node.replace(best(this=having.this, expression=having.expression))
+    made: exp.Expr = holder.this.pop()
+    return made
+
+
 def _any_value(node: exp.Expr) -> exp.Expr:
     """Any value is right: the smallest is the same on every run."""
     return exp.Min(this=node.this)
@@ -35,26 +47,31 @@ def _any_value(node: exp.Expr) -> exp.Expr:
 
 def _having_max(node: exp.Expr) -> exp.Expr:
     best = "MAX_BY" if node.args.get("max") else "MIN_BY"
-    raise Refusal(node, f"HAVING MAX and HAVING MIN are not supported; write {best}(x, y)")
+    raise Refusal(node, f"HAVING is supported in ANY_VALUE only; write {best}(x, y)")
 
 
-def _arg_max(node: exp.Expr) -> exp.Expr:
-    """Of the rows with the greatest y, the greatest x that is not NULL; NULL if there is none.
+def ranked(node: exp.Expr) -> exp.Expr:
+    """What MAX_BY(x, y) and MIN_BY(x, y) choose: a struct with the value as `x`.
 
-    One struct is the partial aggregate: the greatest of greatest structs is the greatest.
+    Of the rows with the greatest y, the greatest x that is not NULL; NULL if there is none.
+    The greatest of greatest structs is the greatest: it is the partial aggregate too.
     """
     value, key = arguments(node, "this", "expression")
     largest = isinstance(node, exp.ArgMax)
     known: exp.Expr = exp.Is(this=exp.Paren(this=value.copy()), expression=exp.Null())
     if largest:
         known = exp.Not(this=known)
-    ranked = structure(y=key, known=known, x=value)
-    chosen = exp.Max(this=ranked) if largest else exp.Min(this=ranked)
-    return field(filtered(chosen, not_null(key.copy())), "x")
+    pair = structure(y=key, known=known, x=value)
+    chosen = exp.Max(this=pair) if largest else exp.Min(this=pair)
+    return filtered(chosen, not_null(key.copy()))
+
+
+def _arg_max(node: exp.Expr) -> exp.Expr:
+    return field(ranked(node), "x")
 
 
 @dataclass
-class _Listing:
+class Listing:
     """The parts of ARRAY_AGG, STRING_AGG and ARRAY_CONCAT_AGG."""
 
     value: exp.Expr
@@ -63,7 +80,8 @@ class _Listing:
     distinct: bool = False
 
 
-def _listing(node: exp.Expr) -> _Listing:
+def listing(node: exp.Expr) -> Listing:
+    """The parts of an aggregate that lists values."""
     value, order, limit = node.this, None, None
     if isinstance(value, exp.Limit):
         limit, value = value.expression, value.this
@@ -72,30 +90,55 @@ def _listing(node: exp.Expr) -> _Listing:
     if isinstance(value, exp.Distinct):
         if len(value.expressions) != 1:
             raise Refusal(node, "DISTINCT takes one value here")
-        return _Listing(value.expressions[0], order, limit, distinct=True)
+        return Listing(value.expressions[0], order, limit, distinct=True)
     if isinstance(value, exp.HavingMax):
         _having_max(value)
-    return _Listing(value, order, limit)
+    return Listing(value, order, limit)
 
 
-def _list(parts: _Listing, *, keep_nulls: bool) -> exp.Expr:
-    value = parts.value
-    order = parts.order
-    if order is None and parts.distinct:
-        order = exp.Order(expressions=[exp.Ordered(this=value.copy(), nulls_first=True)])
-    elif order is not None and parts.limit is not None and not parts.distinct:
-        # Which of the rows that tie is cut off is BigQuery's choice; here it is the value's.
-        order.append("expressions", exp.Ordered(this=value.copy(), nulls_first=True))
-    inner: exp.Expr = exp.Distinct(expressions=[value]) if parts.distinct else value
-    if order is not None:
+def _list(node: exp.Expr, *, keep_nulls: bool) -> exp.Expr:
+    """Values in an order that leaves BigQuery no choice: where rows tie, by the value itself.
+
+    Without ORDER BY a metric's list is sorted; in a query, the rows have an order of their own.
+    """
+    parts = listing(node)
+    inner: exp.Expr = exp.Distinct(expressions=[parts.value]) if parts.distinct else parts.value
+    if (order := full_order(parts)) is not None:
         order.set("this", inner)
         inner = order
     listed: exp.Expr = call("list", inner)
     if not keep_nulls:
-        listed = filtered(listed, not_null(_null_with(value).copy()))
-    if parts.limit is not None:
-        listed = call("list_slice", listed, number(1), parts.limit)
-    return listed
+        listed = filtered(listed, known(parts.value))
+    if order is None and node.find_ancestor(exp.Query) is None:
+        listed = in_order(listed)
+    return sliced(listed, parts.limit)
+
+
+def full_order(parts: Listing) -> exp.Order | None:
+    """The ORDER BY, with the value as last key."""
+    by_value = exp.Ordered(this=parts.value.copy(), nulls_first=True)
+    if parts.order is None:
+        return exp.Order(expressions=[by_value]) if parts.distinct else None
+    if not parts.distinct:
+        parts.order.append("expressions", by_value)
+    return parts.order
+
+
+def known(value: exp.Expr) -> exp.Expr:
+    """`value IS NOT NULL`."""
+    return not_null(_null_with(value).copy())
+
+
+def in_order(listed: exp.Expr, *, descending: bool = False) -> exp.Expr:
+    """The list, sorted as BigQuery sorts: NULL is the smallest."""
+    if descending:
+        return call("list_sort", listed, text("DESC"), text("NULLS LAST"))
+    return call("list_sort", listed, text("ASC"), text("NULLS FIRST"))
+
+
+def sliced(listed: exp.Expr, limit: exp.Expr | None) -> exp.Expr:
+    """The first `limit` of the list."""
+    return listed if limit is None else call("list_slice", listed, number(1), limit)
 
 
 def _null_with(value: exp.Expr) -> exp.Expr:
@@ -107,16 +150,20 @@ def _null_with(value: exp.Expr) -> exp.Expr:
 
 
 def _array_agg(node: exp.Expr) -> exp.Expr:
-    return _list(_listing(node), keep_nulls=not isinstance(node.parent, exp.IgnoreNulls))
+    return _list(node, keep_nulls=not isinstance(node.parent, exp.IgnoreNulls))
 
 
 def _array_concat_agg(node: exp.Expr) -> exp.Expr:
-    return call("flatten", _list(_listing(node), keep_nulls=False))
+    return call("flatten", _list(node, keep_nulls=False))
 
 
 def _string_agg(node: exp.Expr) -> exp.Expr:
-    separator = node.args.get("separator") or text(",")
-    return call("array_to_string", _list(_listing(node), keep_nulls=False), separator)
+    return joined(_list(node, keep_nulls=False), node)
+
+
+def joined(listed: exp.Expr, node: exp.Expr) -> exp.Expr:
+    """The text that STRING_AGG makes of its values."""
+    return call("array_to_string", listed, node.args.get("separator") or text(","))
 
 
 def _nulls(node: exp.Expr) -> exp.Expr:

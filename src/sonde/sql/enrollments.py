@@ -24,7 +24,7 @@ from sonde.window import Window
 
 EVENTS = "`moz-fx-data-shared-prod.telemetry.events`"
 _BACKGROUND_UPDATE = "`moz-fx-data-shared-prod.firefox_desktop_background_update.background_update`"
-REVISION = 1  # raise it when the same declaration would enroll other units
+REVISION = 2  # raise it when the same declaration would enroll other units, or in another order
 
 
 @dataclass(frozen=True)

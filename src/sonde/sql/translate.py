@@ -14,6 +14,7 @@ from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import UnsupportedError
 
+from sonde.sql.aggregates import spell_out_having
 from sonde.sql.calls import gather_names
 from sonde.sql.histograms import shorten
 from sonde.sql.queries import spell_out_group_by_all, spell_out_names
@@ -107,7 +108,11 @@ def prepared(tree: exp.Expr) -> exp.Expr:
 
     Functions have one name, arrays in FROM are UNNEST, no subquery is left where a list will do.
     """
-    for step in (spell_out_unnest, gather_names, spell_out_names, spell_out_group_by_all, shorten):
+    steps = (
+        *(spell_out_unnest, gather_names, spell_out_names, spell_out_group_by_all),
+        *(spell_out_having, shorten),
+    )
+    for step in steps:
         tree = step(tree)
     return tree
 

@@ -18,7 +18,7 @@ from datetime import date
 from typing import assert_never
 
 from sonde.metric import AnalysisBasis, DataSource, ExperimentsColumn
-from sonde.sql.text import date_literal, identifier, string
+from sonde.sql.text import date_literal, identifier, quoted, string
 from sonde.sql.translate import expression
 
 ENROLLED = "enrolled"  # the session's table of units: __u, and the columns of `enrollments_query`
@@ -35,23 +35,36 @@ class WindowRow:
 
 
 def recorded_branch(kind: ExperimentsColumn, slug: str) -> str | None:
-    """BigQuery expression over `ds`: the branch that a row names for the experiment, or null."""
+    """BigQuery expression over `ds`: the branch that a row names for the experiment, or null.
+
+    slug: the experiment's, as SQL.
+    """
     match kind:
         case ExperimentsColumn.SIMPLE:
-            return f"mozfun.map.get_key(ds.experiments, {string(slug)})"
+            return f"mozfun.map.get_key(ds.experiments, {slug})"
         case ExperimentsColumn.NATIVE:
-            return f"mozfun.map.get_key(ds.experiments, {string(slug)}).branch"
+            return f"mozfun.map.get_key(ds.experiments, {slug}).branch"
         case ExperimentsColumn.GLEAN:
-            return f"mozfun.map.get_key(ds.ping_info.experiments, {string(slug)}).branch"
+            return f"mozfun.map.get_key(ds.ping_info.experiments, {slug}).branch"
         case ExperimentsColumn.EVENTS_STREAM:
             return (
-                f"IF(JSON_VALUE(ds.event_extra, '$.experiment') = {string(slug)}, "
+                f"IF(JSON_VALUE(ds.event_extra, '$.experiment') = {slug}, "
                 "JSON_VALUE(ds.event_extra, '$.branch'), NULL)"
             )
         case ExperimentsColumn.NONE:
             return None
         case _:
             assert_never(kind)
+
+
+def numbered(file: str) -> str:
+    """The rows of an enrollments' file, each with its number __u.
+
+    They are in the order of their dates: who enrolls later changes nobody's number.
+    """
+    return (
+        f"SELECT CAST(row_number() OVER () AS INTEGER) AS __u, *\nFROM read_parquet({quoted(file)})"
+    )
 
 
 def rows_of(
@@ -69,7 +82,7 @@ def rows_of(
     """
     day = f"CAST({expression(f'ds.{source.submission_date_column}')} AS DATE)"
     unit = f"CAST({expression(f'ds.{unit_column}')} AS VARCHAR)"
-    recorded = recorded_branch(source.experiments_column, slug)
+    recorded = recorded_branch(source.experiments_column, string(slug))
     carries = ""
     if recorded is not None:
         carries = f"\n  AND ({day} <> en.enrollment_date OR {expression(recorded)} IS NOT NULL)"
@@ -85,7 +98,7 @@ WHERE {day} BETWEEN {days[0]} AND {days[1]}{carries}"""
 
 def recorded_column(source: DataSource, slug: str) -> list[str]:
     """What `sanity` needs of the rows, as SQL."""
-    recorded = recorded_branch(source.experiments_column, slug)
+    recorded = recorded_branch(source.experiments_column, string(slug))
     return [] if recorded is None else [f"CAST({expression(recorded)} AS VARCHAR) AS __recorded"]
 
 
@@ -182,7 +195,7 @@ def _selected(metrics: Mapping[str, str]) -> str:
 
 
 def _rows_in_windows(rows: str, windows: Sequence[WindowRow], anchor: AnalysisBasis) -> str:
-    start, days = _grid(windows)
+    start, days = grid(windows)
     since = "__since_enrollment" if anchor is AnalysisBasis.ENROLLMENTS else "__since_exposure"
     offset = f"({since} - ({start}))"
     return f"""  SELECT *, CAST({offset} // {days} AS INTEGER) + 1 AS __n
@@ -190,7 +203,7 @@ def _rows_in_windows(rows: str, windows: Sequence[WindowRow], anchor: AnalysisBa
   WHERE {offset} >= 0"""
 
 
-def _grid(windows: Sequence[WindowRow]) -> tuple[int, int]:
+def grid(windows: Sequence[WindowRow]) -> tuple[int, int]:
     """First day of the window with index 1, and the length of each."""
     first = windows[0]
     days = first.stop - first.start
