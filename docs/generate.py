@@ -27,6 +27,7 @@ from sonde.cli import sonde
 from sonde.experiment import EnrollmentsQueryType, Experiment, ExperimentRecord
 from sonde.health import Light, State
 from sonde.metric import AnalysisUnit, Segment, SegmentDataSource
+from sonde.pins import PINS_COLUMNS, Because, pins_table
 from sonde.plan.steps import (
     Enroll,
     dataset,
@@ -90,6 +91,7 @@ def tables() -> str:
         ("enrollments/&lt;slug&gt;", enrollments_table(experiment), _enrollments(experiment)),
         ("health", health_table(experiment), HEALTH_COLUMNS),
         ("history", history_table(experiment), HISTORY_COLUMNS),
+        ("pins", pins_table(dataset(experiment)), PINS_COLUMNS),
         ("sonde_runs", runs_table(dataset(experiment)), RUNS_COLUMNS),
         ("site", SITE, SITE_COLUMNS),
     ):
@@ -169,6 +171,7 @@ _ABOUT: Mapping[str, str] = {
     "health": "One row per check of an experiment, as of its latest publication;"
     " [what is checked](../health.md).",
     "history": "One row per publication of an experiment: what it said.",
+    "pins": "One row per experiment that has begun: [what it keeps](../pinning.md).",
     "sonde_runs": "One row per step of each run: what it cost.",
     "site": "One row per published file. Those of private experiments, and what names them, are"
     " in a table of the same columns, `<lake>/sonde_private/site`.",
@@ -201,8 +204,10 @@ _MEANING: Mapping[str, str] = {
     "reason": "why there is no estimate, as a word",
     "detail": "the same, as a sentence",
     "sonde": "version of sonde",
-    "configuration": "each configuration repository with the commit it was read at",
-    "inputs": "each table with a digest of the files that hold the days that were read",
+    "configuration": "each configuration repository with the commit it was read at; `+uncommitted`"
+    " where files were not those of the commit",
+    "inputs": "each table with the commit of the Delta table, if it is one, and a digest of the"
+    " files that hold the days of the window: `table@17:c0ffee`",
     "query_id": "key of the SQL in `queries`",
     "step": "the step: its basis, period, window and source, or `enrollments`",
     "sql": "the SQL statement; in errors, the one that failed",
@@ -221,6 +226,9 @@ _MEANING: Mapping[str, str] = {
     "num_exposure_events": "number of exposure events",
     "in_several_branches": "whether the unit has more than one row; such units are left out of"
     " results",
+    "since": "first day of enrollment, or the day on which it moved to a newer configuration",
+    "because": ", ".join(f"`{because}`" for because in Because),
+    "revisions": "of what computes, by name, as JSON",
     "light": ", ".join(f"`{light}`" for light in Light),
     "name": "kind of the check, as `sample_ratio`",
     "scope": "what of the experiment: `all`, a day, `segment <name>`, `branch <name>`, a metric",

@@ -40,13 +40,13 @@ def export(
     lake: Lake,
     experiments: Iterable[Experiment],
     folder: Path,
-    origin: Origin,
+    origins: Mapping[str, Origin],
     hides: Callable[[Experiment], Hides] = shows_all,
 ) -> list[Path]:
     """Write statistics, metadata and errors of the experiments; the files that were written.
 
-    Private experiments are left out. hides: for each experiment, the cells that are left out.
-    Raises ConfigError when two slugs would share a file.
+    Private experiments are left out. origins: by slug. hides: for each experiment, the cells that
+    are left out. Raises ConfigError when two slugs would share a file.
     """
     public = [e for e in experiments if not e.is_private]
     normalized_slugs(e.slug for e in public)
@@ -55,6 +55,7 @@ def export(
     for experiment in public:
         parts = estimates_of(experiment, lake, receipts).parts
         found = errors_of(experiment, lake, receipts)
+        origin = origins[experiment.slug]
         files = jetstream_files(experiment, parts, found, origin, hides(experiment))
         written += [write_whole(folder / name, content) for name, content in files.items()]
     return written

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,6 +89,15 @@ class Lake:
         """The receipt of one partition."""
         return self.receipts(partition.table).get(partition.key)
 
+    def history(self, table: Table) -> Iterator[dict[tuple[str, ...], Receipt]]:
+        """What existed after each commit, the newest first, as far back as the log goes."""
+        for number in range(self.version(table), -1, -1):
+            try:
+                delta = DeltaTable(str(self.folder(table)), version=number)
+            except DeltaError:
+                return  # the log begins later
+            yield _receipts(table, delta)
+
     def file(self, receipt: Receipt) -> Path:
         """The Parquet file of a partition."""
         return self.folder(receipt.partition.table) / receipt.path
@@ -119,7 +129,7 @@ class Lake:
     ) -> Filled:
         """Stage `rows` as the partition's new contents."""
         with self.staging(partition.table) as path:
-            pq.write_table(rows, path, compression="zstd")
+            write_rows(rows, path)
         return Filled(partition, fingerprint, path.name, rows.num_rows, marks)
 
     def commit(
@@ -258,6 +268,11 @@ class Lake:
         values = _values(item.partition, item.marks, item.fingerprint)
         size = (self.folder(item.partition.table) / item.path).stat().st_size
         return AddAction(item.path, size, values, now, True, json.dumps({"numRecords": item.rows}))
+
+
+def write_rows(rows: pa.Table, sink: Path | IO[bytes]) -> None:
+    """The file of a partition: the same rows are the same bytes."""
+    pq.write_table(rows, sink, compression="zstd")
 
 
 def _columns(table: Table) -> list[str]:

@@ -38,7 +38,7 @@ def preview(
     own: a configuration file in place of the repositories' own. Raises DataError when the
     experiment cannot be analysed at all.
     """
-    declared = project.resolved(slug, own).experiment
+    declared = project.newest(slug, own).experiment
     record = replace(
         declared.record,
         start_date=days[0],

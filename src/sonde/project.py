@@ -16,9 +16,11 @@ from sonde.config.experiments import Experiments, load_experiments
 from sonde.config.show import settings as settings_in_force
 from sonde.errors import DataError, SondeError
 from sonde.experiment import Experiment, ExperimentRecord
+from sonde.kept import Keeper, Kept, keep
 from sonde.lake import Lake
 from sonde.metric import AnalysisBasis
 from sonde.pages.material import InForce, Material
+from sonde.pins import Pins
 from sonde.plan.checks import NotAnalysable, Reason
 from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
@@ -53,8 +55,13 @@ _TOGETHER = 4  # experiments that are published in one commit
 class Selected:
     """Experiments to analyse, and those that cannot be, with the reason."""
 
-    resolved: tuple[Resolved, ...]
+    kept: tuple[Kept, ...]
     left_out: tuple[NotAnalysable, ...] = ()
+
+    @property
+    def resolved(self) -> tuple[Resolved, ...]:
+        """The experiments, each with where its values were set."""
+        return tuple(each.resolved for each in self.kept)
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -71,7 +78,12 @@ class Work:
     obsolete: tuple[Partition, ...] = ()
     left_out: tuple[NotAnalysable, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
-    resolved: tuple[Resolved, ...] = field(default=())
+    kept: tuple[Kept, ...] = field(default=())
+
+    @property
+    def resolved(self) -> tuple[Resolved, ...]:
+        """The experiments, each with where its values were set."""
+        return tuple(each.resolved for each in self.kept)
 
 
 @dataclass(frozen=True)
@@ -100,16 +112,20 @@ class Project:
         """The tables people have."""
         return Sources(self.lake.root, self.settings.tables)
 
-    def configured(self) -> str:
-        """The repositories of the configuration, each with the commit it was read at."""
-        read = self.configuration.revisions
-        return ", ".join(f"{each.name}@{each.commit or '-'}" for each in read)
+    @cached_property
+    def pins(self) -> Pins:
+        """What experiments keep, as far as it is written down."""
+        return Pins(self.lake if Lake.exists(self.settings.lake_url) else None)
 
-    def origin(self) -> Origin:
+    def keeper(self, as_of: date) -> Keeper:
+        """Who knows by which configuration an experiment is analysed."""
+        return Keeper(self.configuration, self.pins, as_of, datetime.now(UTC).date())
+
+    def origin(self, kept: Kept) -> Origin:
         """Where declarations are read: repositories by name, each at its commit."""
         read = tuple(
             ConfigurationRead(path=each.name, revision=each.commit, committed=each.committed)
-            for each in self.configuration.revisions
+            for each in kept.revisions
         )
         return Origin(configuration=read, url=self.settings.config_url)
 
@@ -117,26 +133,31 @@ class Project:
         """Every experiment the platform knows, and what is wrong with those that cannot be read."""
         return load_experiments(self.settings.experiments_source)
 
-    def select(self, as_of: date, slugs: Sequence[str] = ()) -> Selected:
+    def select(
+        self, as_of: date, slugs: Sequence[str] = (), *, to_newest: bool = False
+    ) -> Selected:
         """The experiments of a run: those named, or all that are under way.
 
-        Named ones that are not there raise ConfigError; all else that is wrong with an experiment
-        leaves it out and is said.
+        to_newest: they leave the configuration that they keep. Named ones that are not there raise
+        ConfigError; all else that is wrong with an experiment leaves it out and is said.
         """
         records, errors = self.records()
         left_out = [NotAnalysable("?", Reason.CONFIGURATION, str(error)) for error in errors]
         chosen = named(records, slugs) if slugs else candidates(records, as_of)
-        resolved: list[Resolved] = []
+        keeper = self.keeper(as_of)
+        resolve = keeper.newest if to_newest else keeper.kept
+        kept: list[Kept] = []
         for record in chosen:
             try:
-                resolved.append(self.configuration.resolve(record))
+                kept.append(resolve(record))
             except SondeError as error:
                 left_out.append(NotAnalysable(record.slug, Reason.CONFIGURATION, str(error)))
         if not slugs:
-            started = self._started(each.experiment for each in resolved)
-            kept = {e.slug for e in active((r.experiment for r in resolved), as_of, started)}
-            resolved = [each for each in resolved if each.experiment.slug in kept]
-        return Selected(tuple(resolved), tuple(left_out))
+            experiments = [each.resolved.experiment for each in kept]
+            started = self._started(experiments)
+            wanted = {e.slug for e in active(experiments, as_of, started)}
+            kept = [each for each in kept if each.slug in wanted]
+        return Selected(tuple(kept), tuple(left_out))
 
     def known_records(self) -> tuple[ExperimentRecord, ...]:
         """The records that can be read; none when the platform cannot be reached."""
@@ -145,30 +166,48 @@ class Project:
         except SondeError:
             return ()
 
-    def resolved(self, slug: str, own: Path | None = None) -> Resolved:
-        """One experiment, resolved. Raises ConfigError when there is none, or it is wrong.
+    def under_way(self) -> tuple[Kept, ...]:
+        """The experiments as they are analysed now; none when the platform cannot be reached."""
+        try:
+            return self.select(yesterday()).kept
+        except SondeError:
+            return ()
 
-        own: a file in place of the repositories' own for this experiment.
-        """
+    def record(self, slug: str) -> ExperimentRecord:
+        """What the platform says of one experiment. Raises ConfigError when there is none."""
         (record,) = named(self.records().records, [slug])
-        return self.configuration.resolve(record, own)
+        return record
+
+    def newest(self, slug: str, own: Path | None = None) -> Resolved:
+        """One experiment by the newest configuration, whatever it keeps.
+
+        own: a file in place of the repositories' own for this experiment. Raises ConfigError when
+        there is none, or it is wrong.
+        """
+        return self.configuration.resolve(self.record(slug), own)
+
+    def kept(self, slug: str, as_of: date | None = None) -> Kept:
+        """One experiment as it is analysed. Raises ConfigError as `newest` does."""
+        return self.keeper(as_of or yesterday()).kept(self.record(slug))
 
     def experiment(self, slug: str) -> Experiment:
-        """One experiment's declaration."""
-        return self.resolved(slug).experiment
+        """One experiment's declaration, as it is analysed."""
+        return self.kept(slug).resolved.experiment
 
     def _started(self, experiments: Iterable[Experiment]) -> set[str]:
         return {e.slug for e in experiments if self.lake.receipts(enrollments_table(e))}
 
-    def work(self, as_of: date, slugs: Sequence[str] = ()) -> Work:
-        """What is to be done as of a date."""
-        selected = self.select(as_of, slugs)
+    def work(self, as_of: date, slugs: Sequence[str] = (), *, to_newest: bool = False) -> Work:
+        """What is to be done as of a date. to_newest: as `select` has it."""
+        selected = self.select(as_of, slugs, to_newest=to_newest)
         steps: list[Step] = []
         left_out = list(selected.left_out)
-        for experiment in selected.experiments:
+        for kept in selected.kept:
+            experiment = kept.resolved.experiment
             date_ = effective_date(experiment.record, as_of)
+            revisions = None if kept.pin is None else kept.pin.revisions
             try:
-                made = plan([experiment], date_, self.versions)
+                made = plan([experiment], date_, self.versions, revisions)
             except SondeError as error:
                 left_out.append(NotAnalysable(experiment.slug, Reason.CONFIGURATION, str(error)))
                 continue
@@ -184,7 +223,7 @@ class Project:
             whole.obsolete(receipts),
             tuple(left_out),
             tuple(dict.fromkeys(warnings)),
-            selected.resolved,
+            selected.kept,
         )
 
     def receipts(self, steps: Iterable[Step]) -> dict[Partition, Receipt]:
@@ -199,8 +238,9 @@ class Project:
     def run(self, work: Work, workers: int | None = None) -> Iterator[Report]:
         """Do the work; yield reports as they come. What is no longer asked for goes last."""
         reports: list[Report] = []
+        self.keep(work)
         try:
-            setting = self.setting(work.plan.as_of)
+            setting = self.setting(work.plan.as_of, work.kept)
             for report in run(work.stale, setting, self.runner(workers)):
                 reports.append(report)
                 yield report
@@ -211,6 +251,15 @@ class Project:
             by_table.setdefault(partition.table, []).append(partition)
         for partitions in by_table.values():
             self.lake.commit(partitions[0].table, [], partitions)
+
+    def keep(self, work: Work) -> None:
+        """Write down what experiments of a plan keep from now on."""
+        planned = {step.slug for step in work.plan.steps}
+        keep(self.lake, (each for each in work.kept if each.slug in planned))
+
+    def keep_moved(self, work: Work) -> None:
+        """Write down which experiments have moved; of the others, whoever computes them does."""
+        keep(self.lake, (each for each in work.kept if each.has_moved))
 
     def unpublished(self, work: Work) -> list[Subject]:
         """The experiments whose pages do not show what is stored."""
@@ -252,36 +301,38 @@ class Project:
 
     def _subjects(self, work: Work) -> Iterator[Subject]:
         left_out = {each.slug: each for each in work.left_out}
-        for resolved in work.resolved:
-            problem = left_out.get(resolved.experiment.slug)
+        for kept in work.kept:
+            problem = left_out.get(kept.slug)
             if problem is None or problem.has_page:
                 message = "" if problem is None else problem.message
-                yield self._subject(resolved, work.plan.as_of, message)
+                yield self._subject(kept, work.plan.as_of, message)
 
-    def _subject(self, resolved: Resolved, as_of: date, problem: str = "") -> Subject:
+    def _subject(self, kept: Kept, as_of: date, problem: str = "") -> Subject:
         truth = self.settings.folder / "truth.json"  # a demo's
+        resolved = kept.resolved
         return Subject(
             resolved.experiment,
             self.configuration.verdicts.roles(resolved.experiment),
             as_of,
             problem,
-            tuple(InForce(*each) for each in settings_in_force(resolved)),
+            (*_changed(kept), *(InForce(*each) for each in settings_in_force(resolved))),
             str(truth) if truth.is_file() else "",
-            origin=self.origin(),
+            origin=self.origin(kept),
         )
 
     def material(self, slug: str, as_of: date) -> Material:
         """Everything that is stored of an experiment, as pages and reports show it."""
-        subject = self._subject(self.resolved(slug), as_of)
+        subject = self._subject(self.kept(slug, as_of), as_of)
         return read_material(subject, self.lake)
 
-    def setting(self, as_of: date) -> Setting:
+    def setting(self, as_of: date, kept: Iterable[Kept] = ()) -> Setting:
         """What a step needs to know of this deployment; its memory is the runner's to say."""
         return Setting(
             lake=str(self.lake.root),
             sources=str(self.lake.root),
             as_of=as_of,
-            configuration=self.configured(),
+            configuration=self.configuration.read_at,
+            configurations={each.slug: each.read_at for each in kept},
             tables=self.settings.tables,
             memory=self._memory_of_one(),
             windows=self.settings.windows,
@@ -315,11 +366,24 @@ class Project:
 
     def versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
         """The version of some tables' rows of the days [first, last]."""
-        found = []
-        for name in sorted(set(tables), key=str):
-            table = self.sources.get(name)
-            found.append([str(name), "absent" if table is None else table.version(first, last)])
-        return fingerprint(found)
+        return versions(self.sources, tables, first, last)
+
+
+def versions(
+    sources: Sources, tables: Iterable[TableName], first: date | None, last: date | None
+) -> str:
+    """The version of some tables' rows of the days [first, last]."""
+    found = []
+    for name in sorted(set(tables), key=str):
+        table = sources.get(name)
+        found.append([str(name), "absent" if table is None else table.version(first, last)])
+    return fingerprint(found)
+
+
+def _changed(kept: Kept) -> Iterator[InForce]:
+    """What the experiment does without, as the first of its settings."""
+    if kept.newer and kept.pin is not None:
+        yield InForce("not applied", "; ".join(kept.newer), f"since {kept.pin.since}")
 
 
 def _is_of(step: Step, basis: AnalysisBasis, period: Period, window: int) -> bool:

@@ -26,6 +26,7 @@ from tests.argo.argo import NAMESPACE, TOKEN, Argo, handler, node
 from tests.argo.schema import complaints
 from tests.argo.tls import Authority, serving
 from tests.commands import ended
+from tests.kept.hub import OWN, Hub
 
 DATE = ("--date", "2020-04-12")
 PINNED = f"registry.example.org/team/sonde@sha256:{'0' * 64}"
@@ -178,6 +179,16 @@ class TestImages:
             "june": f"{name}@{may}",
             None: f"{name}@{may}",  # publication: the newest
         }
+
+    def test_that_of_the_day_on_which_its_own_file_changed(self, sonde, project, pushed):
+        host, march, may = pushed
+        hub = Hub(project)
+        hub.git("init", "--quiet", "--initial-branch", "main")
+        hub.commit(date(2020, 3, 1), {})
+        hub.commit(date(2020, 5, 20), {OWN: browser.EXPERIMENT + "# changed"})
+        chosen = self.images(sonde, project)
+        assert chosen[browser.SLUG] == f"{host}/team/sonde@{may}"
+        assert chosen[OTHER] == f"{host}/team/sonde@{march}"
 
     def test_one_for_all(self, sonde, project, pushed):
         host, march, may = pushed

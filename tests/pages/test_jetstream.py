@@ -87,8 +87,10 @@ class TestContent:
         assert exported(folder, "--as-published") == files
 
     def test_the_demo(self, demo: Project, demo_site: Site, tmp_path: Path):
-        declared = [demo.experiment(record.slug) for record in demo.known_records()]
-        written = export(demo.lake, declared, tmp_path, demo.origin())
+        kept = [demo.kept(record.slug) for record in demo.known_records()]
+        declared = [each.resolved.experiment for each in kept]
+        origins = {each.slug: demo.origin(each) for each in kept}
+        written = export(demo.lake, declared, tmp_path, origins)
         names = {str(path.relative_to(tmp_path)) for path in written}
         found = {
             path.removeprefix(HERE): text

@@ -144,7 +144,8 @@ def test_units_with_data_are_counted_and_stay_out_of_the_results(tmp_path):
     assert found["week", 1, "clients_daily", "branch2"] == 1
     assert {r["segment"] for r in rows if r["metric"] == "has_data"} == {"all"}
     assert "has_data" not in statistics(project.lake, declared)["metric"].to_pylist()
-    files = export(project.lake, [declared], tmp_path / "out", project.origin())
+    origins = {declared.slug: project.origin(project.kept(declared.slug))}
+    files = export(project.lake, [declared], tmp_path / "out", origins)
     assert files
     assert not any(b"has_data" in file.read_bytes() for file in files)
 

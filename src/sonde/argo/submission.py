@@ -15,6 +15,7 @@ from sonde.argo.workflow import Publication, Task, workflows
 from sonde.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sonde.kept import Kept
     from sonde.project import Work
 
 
@@ -35,12 +36,17 @@ def prepare(work: Work, argo: Argo, environment: Mapping[str, str]) -> Submissio
         [*(step.slug for step in work.stale), *(gone.key[0] for gone in work.obsolete)]
     )
     left_out = tuple(slug for slug in slugs if "{{" in slug)  # Argo would read it as a template
-    starts = {each.experiment.slug: each.experiment.start_date or as_of for each in work.resolved}
+    starts = {each.slug: _first_day(each) or as_of for each in work.kept}
     wanted = {slug: starts[slug] for slug in slugs if slug not in left_out}
     digests = _digests(wanted, name, argo.image_version, Registry(name, environment))
     tasks = tuple(Task(slug, as_of, name.pinned(digests.of_each[slug])) for slug in wanted)
     publication = Publication(as_of, name.pinned(digests.of_publication))
     return Submission(tasks, tuple(workflows(tasks, publication, argo)), left_out)
+
+
+def _first_day(kept: Kept) -> date | None:
+    """The day from which the experiment keeps what it is analysed with, its image too."""
+    return kept.resolved.experiment.start_date if kept.pin is None else kept.pin.since
 
 
 def connect(argo: Argo, environment: Mapping[str, str]) -> Server:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "plan": ("plan", "Say what a run would do, and why."),
     "preview": ("preview", "Analyse one experiment without keeping the results."),
     "publish": ("publish", "Publish what is stored; write the pages as files."),
+    "replay": ("replay", "Compute stored results again, from what they were made from."),
     "report": ("report", "Write one experiment as a file that opens from disk and prints."),
     "results": ("results", "Print the estimates of one experiment."),
     "run": ("run", "Do what is to be done: enrollments, estimates."),

@@ -31,7 +31,8 @@ def command(
     day = as_of or yesterday()
     selected = opened.select(day, slugs)
     hides = (lambda e: opened.material(e.slug, day).is_hidden) if as_published else shows_all
-    written = export(opened.lake, selected.experiments, folder, opened.origin(), hides)
+    origins = {each.slug: opened.origin(each) for each in selected.kept}
+    written = export(opened.lake, selected.experiments, folder, origins, hides)
     for left in selected.left_out:
         click.echo(f"left out: {left}", err=True)
     click.echo(f"{len(written)} files in {folder}")

@@ -58,6 +58,17 @@ def experiments_option(command: F) -> F:
     )(command)
 
 
+def newest_option(command: F) -> F:
+    """`--newest`."""
+    return click.option(
+        "--newest",
+        "to_newest",
+        is_flag=True,
+        help="Move the experiments from the configuration and the revisions that they keep to the "
+        "newest, where that changes anything.",
+    )(command)
+
+
 def format_option(*kinds: str) -> Callable[[F], F]:
     """`--format`, the first of `kinds` by default."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from sonde.kept import Kept
 from sonde.plan.checks import NotAnalysable
 from sonde.project import Work
 from sonde.publish import Published
@@ -72,6 +74,7 @@ class RunSummary:
             if each.problem is not None
         ]
         lines += [f"warning: {warning}" for warning in self._work.warnings]
+        lines += kept_lines(self._work.kept)
         lines += _left_out_lines(self._work.left_out)
         seconds = time.monotonic() - self._started
         if not self._reports:
@@ -92,6 +95,7 @@ class RunSummary:
                 if each.problem is not None
             ],
             "warnings": list(self._work.warnings),
+            "kept": _kept_plain(self._work.kept),
         }
 
 
@@ -146,6 +150,44 @@ def _left_out_lines(left_out: Iterable[NotAnalysable]) -> list[str]:
     return [f"{'error' if each.is_fault else 'left out'}: {each}" for each in left_out]
 
 
+def kept_lines(kept: Iterable[Kept]) -> list[str]:
+    """Who moves to the newest configuration, and what has changed that others do without."""
+    lines = []
+    for each in kept:
+        if each.pin is None:
+            continue
+        if each.has_moved:
+            lines.append(f"moved: {each.slug}: to {_short(each.read_at)} ({each.pin.because})")
+        if each.newer:
+            lines.append(
+                f"kept: {each.slug}: has {_short(each.read_at)}, since {each.pin.since}; not "
+                f"applied: {'; '.join(each.newer)} (to apply it, `sonde run --experiment "
+                f"{each.slug} --newest`)"
+            )
+    return lines
+
+
+def _short(read_at: str) -> str:
+    """Commits as people write them."""
+    return re.sub(r"@([0-9a-f]{10})[0-9a-f]+", r"@\1", read_at)
+
+
+def _kept_plain(kept: Iterable[Kept]) -> list[dict[str, Any]]:
+    """Of every experiment that keeps its configuration."""
+    return [
+        {
+            "experiment": each.slug,
+            "configuration": each.read_at,
+            "since": each.pin.since.isoformat(),
+            "because": each.pin.because.value,
+            "has_moved": each.has_moved,
+            "not_applied": list(each.newer),
+        }
+        for each in kept
+        if each.pin is not None
+    ]
+
+
 def plan_text(work: Work) -> str:
     """The stale steps by experiment and source, and the experiments left out."""
     grouped: dict[tuple[str, str], int] = {}
@@ -158,6 +200,7 @@ def plan_text(work: Work) -> str:
     ]
     lines += [f"remove: {partition}" for partition in work.obsolete]
     lines += [f"warning: {warning}" for warning in work.warnings]
+    lines += kept_lines(work.kept)
     lines += _left_out_lines(work.left_out)
     done = len(work.plan.steps) - len(work.stale)
     lines.append(f"{len(work.stale)} steps to do as of {work.plan.as_of}, {done} done")
@@ -175,4 +218,5 @@ def plan_plain(work: Work) -> dict[str, Any]:
         "remove": [str(partition) for partition in work.obsolete],
         "left_out": [_left_out_plain(each) for each in work.left_out],
         "warnings": list(work.warnings),
+        "kept": _kept_plain(work.kept),
     }

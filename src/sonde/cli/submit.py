@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sonde.cli.options import date_option, experiments_option, project_option
+from sonde.cli.options import date_option, experiments_option, newest_option, project_option
 from sonde.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @project_option
 @date_option
 @experiments_option
+@newest_option
 @click.option("--image", help="Registry and name; by default `image` under [argo].")
 @click.option(
     "--image-version",
@@ -41,6 +42,7 @@ def command(
     project: Path,
     as_of: date | None,
     slugs: tuple[str, ...],
+    to_newest: bool,
     image: str | None,
     version: str | None,
     dry_run: bool,
@@ -61,7 +63,7 @@ def command(
     argo = opened.settings.argo
     argo = replace(argo, image=image or argo.image, image_version=version or argo.image_version)
     server = None if dry_run else connect(argo, os.environ)
-    work = opened.work(as_of or yesterday(), slugs)
+    work = opened.work(as_of or yesterday(), slugs, to_newest=to_newest)
     _say_left_out(work)
     if not (work.stale or work.obsolete or opened.unpublished(work)):
         click.echo(f"nothing to do as of {work.plan.as_of}", err=dry_run)
@@ -72,6 +74,7 @@ def command(
     if server is None:
         _print(submission)
         return
+    opened.keep_moved(work)
     names = _submit(submission, server)
     if wait:
         _wait(server, names)
@@ -93,8 +96,12 @@ def _check_installed() -> None:
 
 
 def _say_left_out(work: Work) -> None:
+    from sonde.cli.reports import kept_lines
+
     for left in work.left_out:
         click.echo(f"{'error' if left.is_fault else 'left out'}: {left}", err=True)
+    for line in kept_lines(work.kept):
+        click.echo(line, err=True)
 
 
 def _print(submission: Submission) -> None:

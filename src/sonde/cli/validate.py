@@ -19,7 +19,10 @@ def command(paths: tuple[str, ...], project: Path, kind: str) -> None:
     """Check configuration: folders, repositories or single files; by default the project's.
 
     Names, types, references, statistics and SQL are checked. Exit code 2 when anything is wrong.
+    Of the project's own, it is also said which experiments keep an earlier configuration, and what
+    they do without.
     """
+    from sonde.cli.reports import kept_lines
     from sonde.config.check import validate
     from sonde.project import Project
     from sonde.settings import FILE
@@ -38,6 +41,8 @@ def command(paths: tuple[str, ...], project: Path, kind: str) -> None:
         for error in errors:
             click.echo(str(error))
         click.echo(f"{len(errors)} errors" if errors else "all is well", err=bool(errors))
+        for line in kept_lines(opened.under_way()) if opened and not paths else ():
+            click.echo(line, err=True)
     sys.exit(2 if errors else 0)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from sonde.config.document import Document
 from sonde.config.files import File, Files, loads
@@ -29,19 +30,30 @@ from sonde.config.verdict import Verdicts
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import ExperimentRecord
 
+Contents: TypeAlias = Mapping[tuple[int, str], bytes]  # by number of repository, and path
+
+_UNCOMMITTED = "+uncommitted"
+
 
 @dataclass(frozen=True)
 class Revision:
-    """A repository, the commit it was read at, and when that was made; None outside git."""
+    """A repository, the commit it was read at, and when that was made; None outside git.
+
+    is_whole: whether the files were those of the commit, none of them changed since.
+    """
 
     repository: str
     commit: str | None
     committed: datetime | None
+    is_whole: bool = True
 
     @property
     def name(self) -> str:
         """What it is called, without where it lies."""
         return short_name(self.repository)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.commit or '-'}{'' if self.is_whole else _UNCOMMITTED}"
 
 
 @dataclass(frozen=True)
@@ -76,22 +88,49 @@ class Configuration:
         """The configuration as it was committed at a moment, with a time zone.
 
         From each repository the last commit until then (none: its first); if that does not load,
-        the next that does. A folder without a history is used as it is.
+        or has no files yet, the next that does. A folder without a history is used as it is.
         """
         if moment.tzinfo is None:
             raise ValueError("the moment needs a time zone")
-        then = tuple(repository.as_of(moment, loads) for repository in self.repositories)
-        return replace(self, snapshots=then)
+        then = [repository.as_of(moment, loads) for repository in self.repositories]
+        pairs = zip(then, self.snapshots, strict=True)
+        return replace(self, snapshots=tuple(t if t.files else now for t, now in pairs))
+
+    def at(self, read: str) -> Configuration:
+        """The configuration that `read_at` of another called `read`.
+
+        Raises ConfigError when it cannot be had any more. A folder without a history is used as it
+        is.
+        """
+        names = read.split(", ") if read else []
+        parted = [name.rpartition("@") for name in names]
+        if [name for name, _, _ in parted] != [each.name for each in self.revisions]:
+            raise ConfigError(f'repositories are no longer those of "{read}"; see config.repos')
+        commits = [commit for _, _, commit in parted]
+        pairs = zip(self.repositories, self.snapshots, commits, strict=True)
+        return replace(self, snapshots=tuple(_found(*each) for each in pairs))
+
+    def committed(self) -> Configuration:
+        """The same without what is not committed. A folder without a history is as it is."""
+        return replace(self, snapshots=tuple(s.as_committed() for s in self.snapshots))
+
+    @property
+    def read_at(self) -> str:
+        """Each repository with its commit, as results name it."""
+        return ", ".join(map(str, self.revisions))
 
     @property
     def commits(self) -> tuple[str | None, ...]:
         """The commit each repository was read at; None outside git."""
         return tuple(snapshot.commit for snapshot in self.snapshots)
 
-    @property
+    @cached_property
     def revisions(self) -> tuple[Revision, ...]:
         """What each repository was read at."""
-        return tuple(Revision(each.name, each.commit, each.committed) for each in self.snapshots)
+        return tuple(
+            Revision(s.name, s.commit, s.committed, s.commit is None or s.is_committed)
+            for s in self.snapshots
+        )
 
     @cached_property
     def files(self) -> Files:
@@ -125,9 +164,28 @@ class Configuration:
         around = self._around(record, now or datetime.now(UTC))
         return resolve_experiment(record, layers, self._outcomes(record, layers), around)
 
+    def own(self, slug: str) -> Contents:
+        """The experiment's own files."""
+        return self._contents(self.files.of("experiment", slug))
+
+    def deciding(self, record: ExperimentRecord) -> Contents:
+        """Every file that can decide what is analysed of an experiment."""
+        names = {record.slug, record.app_name, record.type, "functions"}
+        purposes = ("experiment", "defaults", "definitions", "functions")
+        found = [f for purpose in purposes for f in self.files.of(purpose) if f.name in names]
+        return self._contents([*found, *self.files.of("outcomes", app=record.app_name)])
+
+    def _contents(self, files: Iterable[File]) -> Contents:
+        order = {id(snapshot): number for number, snapshot in enumerate(self.snapshots)}
+        return {(order[id(f.snapshot)], f.path): f.snapshot.files[f.path] for f in files}
+
     def is_private(self, record: ExperimentRecord) -> bool:
         """Whether the configuration keeps the experiment from most readers; cheap to ask."""
-        return bool(value(merged(self._layers_of(record, None)).experiment, "is_private", False))
+        return bool(self.says(record, "is_private", False))
+
+    def says(self, record: ExperimentRecord, key: str, otherwise: Any = None) -> Any:
+        """A value of `[experiment]` for an experiment, without resolving the rest."""
+        return value(merged(self._layers_of(record, None)).experiment, key, otherwise)
 
     def scope(self, record: ExperimentRecord) -> Scope:
         """Where the names of an experiment are looked up, its outcomes left aside."""
@@ -206,6 +264,21 @@ def _defines(outcome: File, metric: str) -> bool:
         return metric in outcome.declared.spec.metrics
     except ConfigError:
         return False
+
+
+def _found(repository: Repository, now: Snapshot, commit: str) -> Snapshot:
+    """A repository at a commit; `-`: it was without a history, and is as it is."""
+    if commit == "-":
+        return now
+    name = short_name(now.name)
+    if commit.endswith(_UNCOMMITTED):
+        raise ConfigError(f"{name} was read with changes that were not committed")
+    if (then := repository.find(commit)) is None:
+        raise ConfigError(
+            f"{name} has no commit {commit[:10]}; if it is a shallow clone, fetch the rest "
+            "(`git fetch --unshallow`)"
+        )
+    return then
 
 
 def _read(path: Path) -> Declared:

@@ -121,9 +121,11 @@ def joined(declared: Iterable[Declared]) -> Declared:
 
 
 def loads(snapshot: Snapshot) -> bool:
-    """Whether every file is TOML and means something."""
+    """Whether there are files, and every one is TOML and means something."""
     files = Files((snapshot,)).all
-    return all(_is_sound(file.purpose, file.snapshot.files[file.path]) for file in files)
+    return bool(files) and all(
+        _is_sound(file.purpose, file.snapshot.files[file.path]) for file in files
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -36,9 +36,21 @@ class Git:
         except BackendError:
             return None
 
+    def has(self, commit: str) -> bool:
+        """Whether the commit is there; a shallow clone has the newest only."""
+        try:
+            self._run("cat-file", "-e", f"{commit}^{{commit}}")
+        except _GitFailed:
+            return False
+        return True
+
     def commits(self, tip: str) -> list[tuple[str, int]]:
-        """The commits that lead to `tip`, newest first: hash, committer time in unix seconds."""
-        listed = self._run("rev-list", "--timestamp", tip, "--").decode().splitlines()
+        """The states that `tip` had, newest first: hash, committer time in unix seconds.
+
+        A branch counts from its merge on: what it was before was never in force.
+        """
+        arguments = ("--first-parent", "--timestamp", tip, "--")
+        listed = self._run("rev-list", *arguments).decode().splitlines()
         return [(commit, int(time)) for time, commit in (line.split() for line in listed)]
 
     def commit_time(self, commit: str) -> int:
@@ -72,9 +84,12 @@ class Git:
         return found
 
     def last_change(self, commit: str, path: str) -> tuple[str, int] | None:
-        """The last commit up to `commit` that changed a file: hash, committer time."""
-        arguments = ("--timestamp", "--max-count=1", commit, "--", f":(top,literal){path}")
-        line = self._run("rev-list", *arguments).split()
+        """The last commit up to `commit` that changed a file: hash, committer time.
+
+        Where a branch changed it, the merge.
+        """
+        first = ("--first-parent", "--timestamp", "--max-count=1")
+        line = self._run("rev-list", *first, commit, "--", f":(top,literal){path}").split()
         return (line[1].decode(), int(line[0])) if line else None
 
     def _run(self, *arguments: str, given: bytes = b"") -> bytes:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -51,13 +52,29 @@ class Snapshot:
     """The configuration files of a repository at one time.
 
     name: what the repository is called in places. files: content by path within the repository.
-    commit and history: None outside git.
+    commit and history: None outside git. is_work_tree: the files may not be those of the commit.
     """
 
     name: str
     files: Mapping[str, bytes]
     commit: str | None = None
     history: Commits | None = field(default=None, repr=False)
+    is_work_tree: bool = False
+
+    @cached_property
+    def is_committed(self) -> bool:
+        """Whether the files are those of the commit; outside git there is none."""
+        if self.commit is None or self.history is None:
+            return False
+        if not self.is_work_tree:
+            return True
+        return dict(self.files) == dict(self.history.at(self.commit).files)
+
+    def as_committed(self) -> Snapshot:
+        """The files of the commit; outside git, these."""
+        if self.commit is None or self.history is None:
+            return self
+        return self.history.at(self.commit)
 
     @property
     def committed(self) -> datetime | None:
@@ -84,6 +101,9 @@ class Repository(Protocol):
 
         Where those do not load: of the next commit that does.
         """
+
+    def find(self, commit: str) -> Snapshot | None:
+        """The files of a commit; None when there is no such commit."""
 
 
 def open_repository(source: str | Path) -> Repository:
@@ -117,16 +137,25 @@ class Folder:
         found = sorted({path for pattern in _PATTERNS for path in self.path.glob(pattern)})
         files = {path.relative_to(self.path).as_posix(): path.read_bytes() for path in found}
         wanted = {path: content for path, content in files.items() if path not in _NOT_OURS}
-        if self.git is None or (commit := self.git.head()) is None:
+        history = self._history
+        if history is None:
             return Snapshot(str(self.path), wanted)
-        history = Commits(self.git, commit, self.prefix, str(self.path))
-        return Snapshot(str(self.path), wanted, commit, history)
+        return Snapshot(str(self.path), wanted, history.tip, history, is_work_tree=True)
 
     def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
         """From the history; without one, the files as they are."""
+        return self.current() if self._history is None else self._history.as_of(moment, loads)
+
+    def find(self, commit: str) -> Snapshot | None:
+        """The files of a commit; None when there is no such commit."""
+        return None if self._history is None else self._history.find(commit)
+
+    @cached_property
+    def _history(self) -> Commits | None:
+        """What leads to the commit that is checked out; None before the first."""
         if self.git is None or (commit := self.git.head()) is None:
-            return self.current()
-        return Commits(self.git, commit, self.prefix, str(self.path)).as_of(moment, loads)
+            return None
+        return Commits(self.git, commit, self.prefix, str(self.path))
 
 
 @dataclass(frozen=True)
@@ -141,11 +170,11 @@ class Commits:
 
     def current(self) -> Snapshot:
         """The files of the tip."""
-        return self.at(self.git.commits(self.tip)[0][0])
+        return self.at(self._line[0][0])
 
     def as_of(self, moment: datetime, loads: Callable[[Snapshot], bool]) -> Snapshot:
         """The files of the last commit until `moment`; see `Repository`."""
-        commits = self.git.commits(self.tip)
+        commits = self._line
         until = moment.timestamp()
         position = next((i for i, (_, t) in enumerate(commits) if t <= until), len(commits) - 1)
         chosen = self.at(commits[position][0])
@@ -154,10 +183,18 @@ class Commits:
                 return snapshot
         return chosen  # none loads: what is wrong is said when it is asked for
 
+    @cached_property
+    def _line(self) -> list[tuple[str, int]]:
+        return self.git.commits(self.tip)
+
     def _from(self, chosen: Snapshot, newer: list[str]) -> Iterator[Snapshot]:
         yield chosen
         for commit in reversed(newer):
             yield self.at(commit)
+
+    def find(self, commit: str) -> Snapshot | None:
+        """The files of a commit; None when there is no such commit."""
+        return self.at(commit) if self.git.has(commit) else None
 
     def at(self, commit: str) -> Snapshot:
         """The files of one commit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TypeAlias
 
@@ -13,23 +13,21 @@ from sonde.metric import AnalysisBasis, DataSource, Metric
 from sonde.plan.checks import NotAnalysable, check
 from sonde.plan.steps import (
     POPULATION,
-    REVISION,
     Enroll,
     Estimate,
+    Revisions,
     Step,
     covariate_metrics,
     enrollments_table,
     estimate_partition,
     fingerprint,
+    in_force,
     metric_identity,
     source_identity,
     sources_of,
 )
 from sonde.plan.windows import DueWindow, Schedule, due_windows
 from sonde.sql import TableName, query, relation
-from sonde.sql.enrollments import (
-    REVISION as ENROLLMENTS_REVISION,
-)
 from sonde.sql.enrollments import (
     EnrollmentDates,
     enrollments_query,
@@ -62,7 +60,7 @@ class Plan:
         receipt = receipts.get(step.output)
         if receipt is None:
             return True
-        if receipt.fingerprint == step.fingerprint:
+        if receipt.fingerprint in (step.fingerprint, step.kept):
             return False
         if not step.marks or not receipt.marks:
             return True
@@ -96,11 +94,18 @@ def _series(partition: Partition) -> tuple[str, ...]:
     return (partition.table.path, *(v for k, v in keys if k != "window_index"))
 
 
-def plan(experiments: Sequence[Experiment], as_of: date, versions: Versions) -> Plan:
+def plan(
+    experiments: Sequence[Experiment],
+    as_of: date,
+    versions: Versions,
+    kept: Revisions | None = None,
+) -> Plan:
     """Every step of every experiment that can be analysed as of `as_of`, in a fixed order.
 
-    as_of: the last day whose data are complete.
+    as_of: the last day whose data are complete. kept: results by these revisions are not stale.
     """
+    now = in_force()
+    then = now if kept is None else now | dict(kept)
     steps: list[Step] = []
     skipped: list[NotAnalysable] = []
     for experiment in experiments:
@@ -108,7 +113,11 @@ def plan(experiments: Sequence[Experiment], as_of: date, versions: Versions) -> 
         if reason is not None:
             skipped.append(reason)
             continue
-        steps.extend(_steps(experiment, as_of, versions))
+        made = list(_steps(experiment, as_of, versions, now))
+        if then != now:
+            old = _steps(experiment, as_of, versions, then)
+            made = [replace(s, kept=o.fingerprint) for s, o in zip(made, old, strict=True)]
+        steps.extend(made)
     return Plan(as_of, tuple(steps), tuple(skipped))
 
 
@@ -120,12 +129,14 @@ def schedule(experiment: Experiment) -> Schedule:
     return Schedule(start, last, experiment.end_date)
 
 
-def _steps(experiment: Experiment, as_of: date, versions: Versions) -> Iterator[Step]:
-    enroll = _enroll(experiment, as_of, versions)
+def _steps(
+    experiment: Experiment, as_of: date, versions: Versions, revisions: Revisions
+) -> Iterator[Step]:
+    enroll = _enroll(experiment, as_of, versions, revisions["enrollments"])
     yield enroll
     reading = _Reading(experiment, versions)
     groups = {
-        (period, basis): _groups(experiment, period, basis)
+        (period, basis): _groups(experiment, period, basis, revisions)
         for period in Period
         for basis in AnalysisBasis
     }
@@ -133,7 +144,7 @@ def _steps(experiment: Experiment, as_of: date, versions: Versions) -> Iterator[
         for basis in AnalysisBasis:
             for group in groups[due.period, basis]:
                 action = Estimate(experiment, basis, due, group.sources, group.metrics)
-                yield _estimate(enroll, action, group, reading)
+                yield _estimate(enroll, action, group, reading, revisions["windows"])
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,9 @@ class _Group:
     is_adjusted: bool
 
 
-def _groups(experiment: Experiment, period: Period, basis: AnalysisBasis) -> list[_Group]:
+def _groups(
+    experiment: Experiment, period: Period, basis: AnalysisBasis, revisions: Revisions
+) -> list[_Group]:
     """The groups of a period and basis, the one that only counts units first."""
     metrics = [m for m in experiment.metrics.get(period, ()) if basis in m.analysis_bases]
     if not metrics:
@@ -159,7 +172,10 @@ def _groups(experiment: Experiment, period: Period, basis: AnalysisBasis) -> lis
         _Group(
             sources,
             tuple(group),
-            fingerprint([metric_identity(m) for m in group], [source_identity(s) for s in sources]),
+            fingerprint(
+                [metric_identity(m, revisions) for m in group],
+                [source_identity(s) for s in sources],
+            ),
             any(covariate_metrics(experiment, metric) for metric in group),
         )
         for sources, group in grouped.items()
@@ -217,7 +233,7 @@ def by_sources(
     return grouped
 
 
-def _enroll(experiment: Experiment, as_of: date, versions: Versions) -> Step:
+def _enroll(experiment: Experiment, as_of: date, versions: Versions, revision: int) -> Step:
     dates = schedule(experiment)
     enrollment = EnrollmentDates(dates.start, min(dates.last_enrollment, as_of))
     text = enrollments_query(experiment, enrollment)
@@ -226,7 +242,7 @@ def _enroll(experiment: Experiment, as_of: date, versions: Versions) -> Step:
         version = versions(query(text).tables, first, last)
     except ConfigError:
         version = "cannot be read"  # the step says why, and does without the part at fault
-    print_ = fingerprint("enroll", ENROLLMENTS_REVISION, text, version)
+    print_ = fingerprint("enroll", revision, text, version)
     output = enrollments_table(experiment).partition()
     return Step(output, Enroll(experiment, enrollment), print_)
 
@@ -245,11 +261,13 @@ def _enrollment_data(
     )
 
 
-def _estimate(enroll: Step, action: Estimate, group: _Group, reading: _Reading) -> Step:
+def _estimate(
+    enroll: Step, action: Estimate, group: _Group, reading: _Reading, revision: int
+) -> Step:
     experiment, due = action.experiment, action.due
     source = "+".join(s.name for s in action.sources) or POPULATION
     parts = {
-        "revision": REVISION,
+        "revision": revision,
         "enrollments": enroll.fingerprint,
         "basis": action.basis.value,
         "window": [due.window.start, due.window.stop],

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis, DataSource, Metric, Param, StatisticDeclaration
 from sonde.plan.windows import DueWindow
+from sonde.sql.enrollments import REVISION as ENROLLMENTS_REVISION
 from sonde.sql.enrollments import EnrollmentDates
 from sonde.stats.registry import STATISTICS, statistic
 from sonde.stats.statistic import Covariate
@@ -21,6 +22,16 @@ DATASET = "sonde"  # where results go unless an experiment names its own
 POPULATION = "population"  # the step that counts units; it reads enrollments only
 HAS_DATA = "has_data"  # the metric that counts units with rows of a step's sources
 REVISION = 2  # raise it when the same inputs would give other estimates
+
+
+# Of what computes, by name, as `in_force` has them.
+Revisions: TypeAlias = Mapping[str, int]
+
+
+def in_force() -> dict[str, int]:
+    """The revisions of all that computes here."""
+    own = {"enrollments": ENROLLMENTS_REVISION, "windows": REVISION}
+    return own | {name: getattr(each, "revision", 0) for name, each in STATISTICS.items()}
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,18 @@ Action: TypeAlias = Enroll | Estimate
 
 @dataclass(frozen=True)
 class Step:
-    """Fill `output` from `inputs`; done when a receipt has this fingerprint."""
+    """Fill `output` from `inputs`; done when a receipt has this fingerprint.
+
+    kept: the fingerprint that the same has by the revisions that an experiment keeps; done as well
+    when a receipt has that.
+    """
 
     output: Partition
     action: Action
     fingerprint: str
     inputs: tuple[Partition, ...] = ()
     marks: tuple[str, ...] = field(default=())
+    kept: str = ""
 
     @property
     def slug(self) -> str:
@@ -73,7 +89,12 @@ class Step:
 
 def dataset(experiment: Experiment) -> str:
     """The lake folder of the experiment's results."""
-    return folder_name(experiment.dataset_id or DATASET)
+    return dataset_folder(experiment.dataset_id)
+
+
+def dataset_folder(dataset_id: str | None) -> str:
+    """The lake folder of results; None: where they go unless an experiment names its own."""
+    return folder_name(dataset_id or DATASET)
 
 
 def enrollments_table(experiment: Experiment) -> Table:
@@ -177,14 +198,14 @@ def covariate_of(declared: StatisticDeclaration) -> Covariate | None:
         return None
 
 
-def metric_identity(metric: Metric) -> dict[str, Any]:
+def metric_identity(metric: Metric, revisions: Revisions) -> dict[str, Any]:
     """All of a metric that can change a number; names for people are left out."""
     return {
         "name": metric.name,
         "source": None if metric.data_source is None else source_identity(metric.data_source),
         "select": metric.select_expression,
-        "depends_on": [metric_identity(upstream) for upstream in metric.depends_on],
-        "statistics": [_statistic_identity(s) for s in metric.statistics],
+        "depends_on": [metric_identity(upstream, revisions) for upstream in metric.depends_on],
+        "statistics": [statistic_identity(s, revisions) for s in metric.statistics],
     }
 
 
@@ -200,11 +221,11 @@ def source_identity(source: DataSource) -> dict[str, Any]:
     }
 
 
-def _statistic_identity(statistic: StatisticDeclaration) -> dict[str, Param]:
-    known = STATISTICS.get(statistic.name)
+def statistic_identity(statistic: StatisticDeclaration, revisions: Revisions) -> dict[str, Param]:
+    """All of a statistic that can change a number."""
     return {
         "name": statistic.name,
-        "revision": getattr(known, "revision", 0),
+        "revision": revisions.get(statistic.name, 0),
         "params": dict(statistic.params),
         "pre_treatments": tuple(
             {"name": p.name, "args": dict(p.args)} for p in statistic.pre_treatments

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -18,9 +17,8 @@ from sonde.lake import Filled, Lake
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
 from sonde.run.enroll import enroll
 from sonde.run.estimate import Estimated, estimate
-from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, STATISTICS_COLUMNS, Problem
-from sonde.sql import relation
-from sonde.sql.enrollments import in_dataset
+from sonde.run.made import MadeFrom, query_id, stored
+from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
@@ -89,7 +87,8 @@ class Setting:
     """What a step needs to know of the deployment: it runs anywhere with it.
 
     lake: where results go. sources: the folder of the tables people have. configuration: where
-    the declarations come from, to be kept beside the results. windows: how they are computed.
+    the declarations come from, to be kept beside the results; configurations: of some experiments,
+    by slug, in its place. windows: how they are computed.
     """
 
     lake: str
@@ -98,6 +97,7 @@ class Setting:
     configuration: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
     memory: str = "1GB"
+    configurations: Mapping[str, str] = field(default_factory=dict)
     windows: WindowsFrom = WindowsFrom.ROWS
 
 
@@ -173,56 +173,37 @@ def _estimate(
     reports = [Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated]
     _record(reports, lake)
     _keep_queries(estimated, lake)
-    _commit(estimated, lake, sources, setting.configuration)
+    read = setting.configurations.get(batch.slug, setting.configuration)
+    _commit(estimated, lake, sources, MadeFrom(read, setting.as_of, receipt.fingerprint))
     return reports
 
 
 def _commit(
-    estimated: Sequence[Estimated], lake: Lake, sources: Sources, configuration: str
+    estimated: Sequence[Estimated], lake: Lake, sources: Sources, made_from: MadeFrom
 ) -> None:
     table = estimated[0].step.output.table
-    made_by = {"sonde": version("sonde"), "configuration": configuration}
-    filled = []
-    for each in estimated:
-        about = {
-            **made_by,
-            "inputs": _inputs(each.step, sources),
-            "query_id": _query_id(each) or None,
-        }
-        rows = [{**row.plain(), **about} for row in each.rows]
-        made = pa.Table.from_pylist(rows, STATISTICS_COLUMNS)
-        filled.append(lake.write(each.step.output, made, each.step.fingerprint, each.step.marks))
+    filled = [
+        lake.write(
+            each.step.output,
+            rows,
+            each.step.fingerprint,
+            each.step.marks,
+        )
+        for each, rows in zip(estimated, stored(estimated, sources, made_from), strict=True)
+    ]
     lake.commit(table, filled)
-
-
-def _inputs(step: Step, sources: Sources) -> str:
-    """The tables that were read, each with the version of the window's rows."""
-    action = step.action
-    assert isinstance(action, Estimate)
-    names = {
-        name
-        for source in action.sources
-        for name in relation(in_dataset(action.experiment, source.from_expression, source)).tables
-    }
-    first, last = action.due.first_data, action.due.last_data
-    versions = {name: sources.find(name).version(first, last) for name in names}
-    return ", ".join(f"{name}@{versions[name]}" for name in sorted(versions, key=str))
-
-
-def _query_id(estimated: Estimated) -> str:
-    return fingerprint(estimated.query)[:16] if estimated.query else ""
 
 
 def _keep_queries(estimated: Sequence[Estimated], lake: Lake) -> None:
     """The SQL, once for each text."""
     experiment = estimated[0].step.action.experiment
     table = queries_table(experiment)
-    texts = {_query_id(each): each.query for each in estimated if each.query}
+    texts = {query_id(each): each.query for each in estimated if each.query}
     known = lake.receipts(table) if texts else {}
     filled = [
-        lake.write(partition, pa.Table.from_pylist([{"sql": text}], QUERIES_COLUMNS), query_id)
-        for query_id, text in texts.items()
-        if (partition := table.partition(experiment.slug, query_id)).key not in known
+        lake.write(partition, pa.Table.from_pylist([{"sql": text}], QUERIES_COLUMNS), key)
+        for key, text in texts.items()
+        if (partition := table.partition(experiment.slug, key)).key not in known
     ]
     if filled:
         lake.commit(table, filled)

@@ -49,7 +49,7 @@ class SourceTable:
     """A table as files. partitions: Hive columns in the paths, with their DuckDB types.
 
     schema: what the table says of its columns, so that it may be without files; None when only
-    the files say, of which there is then one at least.
+    the files say, of which there is then one at least. number: of the Delta table's commit.
     """
 
     name: str
@@ -57,6 +57,7 @@ class SourceTable:
     files: tuple[SourceFile, ...]
     partitions: tuple[tuple[str, str], ...] = ()
     schema: pa.Schema | None = None
+    number: int | None = None
 
     def within(self, first: date | None = None, last: date | None = None) -> list[SourceFile]:
         """The files that may hold rows of the days [first, last]."""
@@ -67,6 +68,11 @@ class SourceTable:
         versions = sorted(file.version for file in self.within(first, last))
         return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
 
+    def named_version(self, first: date | None = None, last: date | None = None) -> str:
+        """The same with the Delta table's commit before it: `17:` and the digest."""
+        digest = self.version(first, last)
+        return digest if self.number is None else f"{self.number}:{digest}"
+
     @property
     def last(self) -> date | None:
         """The newest day of which there are rows, as far as the files say."""
@@ -75,11 +81,18 @@ class SourceTable:
 
 class Sources:
     """Finds tables. root: the folder of `<dataset>/<table>`. locations: patterns of BigQuery names
-    to a folder, a file or a glob, which come first."""
+    to a folder, a file or a glob, which come first. numbers: of some Delta tables, by name, the
+    commit to read in place of the newest."""
 
-    def __init__(self, root: Path, locations: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        locations: Mapping[str, str] | None = None,
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
         self.root = root
         self.locations = dict(locations or {})
+        self._numbers = dict(numbers or {})
         self._found: dict[TableName, SourceTable | None] = {}
 
     def find(self, name: TableName) -> SourceTable:
@@ -99,7 +112,8 @@ class Sources:
         return [_fixed_part(self.root / location) for location in self.locations.values()]
 
     def _look(self, name: TableName) -> SourceTable | None:
-        opened = (_open(relation_name(name), place) for place in self._places(name))
+        number = self._numbers.get(str(name))
+        opened = (_open(relation_name(name), place, number) for place in self._places(name))
         return next((table for table in opened if table is not None), None)
 
     def _absent(self, name: TableName) -> DataError:
@@ -139,9 +153,9 @@ def _fixed_part(place: Path) -> Path:
     return place if place.is_dir() else place.parent
 
 
-def _open(name: str, place: Path) -> SourceTable | None:
+def _open(name: str, place: Path, number: int | None = None) -> SourceTable | None:
     if (place / "_delta_log").is_dir():
-        return _delta(name, place)
+        return _delta(name, place, number)
     if place.is_dir():
         return _files(name, sorted(place.glob("**/*.parquet"))) or _files(
             name, sorted(place.glob("**/*.csv"))
@@ -173,10 +187,12 @@ def _files(name: str, paths: list[Path]) -> SourceTable | None:
     return SourceTable(name, kind, tuple(files), tuple((key, "") for key in keys))
 
 
-def _delta(name: str, place: Path) -> SourceTable:
+def _delta(name: str, place: Path, number: int | None = None) -> SourceTable:
     try:
-        delta = DeltaTable(str(place))
+        delta = DeltaTable(str(place), version=number)
     except DeltaError as error:
+        if number is not None:
+            raise DataError(f"version {number} of table {name} is gone: {error}") from error
         raise DataError(f"table {name} at {place} cannot be read as Delta: {error}") from error
     if unreadable := _UNREADABLE & set(delta.protocol().reader_features or ()):
         raise DataError(
@@ -186,10 +202,10 @@ def _delta(name: str, place: Path) -> SourceTable:
     partitions = tuple(delta.metadata().partition_columns)
     schema = pa.schema(delta.schema().to_arrow())
     types = {column.name: str(column.type) for column in schema}
-    files = tuple(_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True)))
-    return SourceTable(
-        name, "parquet", files, tuple((p, _duckdb_type(types[p])) for p in partitions), schema
-    )
+    found = [_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True))]
+    files = tuple(sorted(found, key=lambda file: file.path))  # the log's own order may change
+    typed = tuple((p, _duckdb_type(types[p])) for p in partitions)
+    return SourceTable(name, "parquet", files, typed, schema, number=delta.version())
 
 
 def _rows(actions: Any) -> list[dict[str, object]]:
