@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,7 +33,7 @@ from sonde.plan.steps import (
     health_table,
     statistics_table,
 )
-from sonde.run.execute import Setting
+from sonde.run.execute import Setting, tables_of
 from sonde.run.health import checked
 from sonde.run.outcome import Problem
 from sonde.runs import runs, runs_tables
@@ -52,7 +51,7 @@ from sonde.stored import (
     material_of,
 )
 from sonde.table import Partition, Receipt
-from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 from sonde.wire.names import normalized
 
 SHARED = "all"
@@ -70,7 +69,7 @@ class Published:
 def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
     """Check the health of some experiments' results and publish them, in one commit a table."""
     lake = Lake.open(setting.lake)
-    sources = Sources(Path(setting.sources), setting.tables)
+    sources = tables_of(setting)
     receipts = Receipts(lake)
     together = _Staged(lake)
     published = []
@@ -113,7 +112,7 @@ class _Staged:
 
 
 def _made(
-    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts
+    subject: Subject, lake: Lake, sources: Tables, receipts: Receipts
 ) -> tuple[list[Filled], list[Partition]]:
     """Everything that is kept of an experiment: its checks, its pages, what they said."""
     experiment, slug = subject.experiment, subject.experiment.slug

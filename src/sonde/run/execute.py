@@ -13,16 +13,21 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from sonde.account import Account
 from sonde.errors import BackendError
 from sonde.lake import Filled, Lake
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
+from sonde.run.bigquery.warehouse import InBigQuery
 from sonde.run.estimate import Estimated
 from sonde.run.made import MadeFrom, query_id, stored
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.run.warehouse import InFiles, Warehouse
 from sonde.table import Partition
+from sonde.warehouse.bigquery import BigQuery
 from sonde.warehouse.duckdb import Limits
+from sonde.warehouse.remote import RemoteTables
 from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 from sonde.window import WindowsFrom
 
 
@@ -89,7 +94,8 @@ class Setting:
 
     lake: where results go. sources: the folder of the tables people have. configuration: where
     the declarations come from, to be kept beside the results; configurations: of some experiments,
-    by slug, in its place. windows: how they are computed.
+    by slug, in its place. windows: how they are computed. bigquery: where units are found and
+    counted; None: in files.
     """
 
     lake: str
@@ -100,6 +106,14 @@ class Setting:
     memory: str = "1GB"
     configurations: Mapping[str, str] = field(default_factory=dict)
     windows: WindowsFrom = WindowsFrom.ROWS
+    bigquery: Account | None = None
+
+
+def tables_of(setting: Setting) -> Tables:
+    """The tables people have, wherever they are."""
+    if setting.bigquery is not None:
+        return RemoteTables(BigQuery(setting.bigquery))
+    return Sources(Path(setting.sources), setting.tables)
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -149,6 +163,8 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
 
 
 def _opened(setting: Setting, lake: Lake, spill: Path) -> AbstractContextManager[Warehouse]:
+    if setting.bigquery is not None:
+        return InBigQuery.opened(setting.bigquery, setting.as_of)
     sources = Sources(Path(setting.sources), setting.tables)
     limits = Limits(setting.memory, spill)
     return InFiles.opened(sources, lake, setting.windows, limits, setting.as_of)
@@ -181,7 +197,7 @@ def _estimate(batch: Batch, warehouse: Warehouse, lake: Lake, setting: Setting) 
 
 
 def _commit(
-    estimated: Sequence[Estimated], lake: Lake, sources: Sources, made_from: MadeFrom
+    estimated: Sequence[Estimated], lake: Lake, tables: Tables, made_from: MadeFrom
 ) -> None:
     table = estimated[0].step.output.table
     filled = [
@@ -191,7 +207,7 @@ def _commit(
             each.step.fingerprint,
             each.step.marks,
         )
-        for each, rows in zip(estimated, stored(estimated, sources, made_from), strict=True)
+        for each, rows in zip(estimated, stored(estimated, tables, made_from), strict=True)
     ]
     lake.commit(table, filled)
 

@@ -35,7 +35,7 @@ from sonde.run.health_units import Enrolled, read_enrolled
 from sonde.sql import relation
 from sonde.sql.enrollments import in_dataset
 from sonde.table import Receipt, Table
-from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 
 REVISION = 1  # raise it when the same results would give other checks
 FRESH = 1  # days behind
@@ -126,7 +126,7 @@ def _expected(experiment: Experiment, as_of: date) -> date:
     return as_of if end is None else min(as_of, end - timedelta(days=1))
 
 
-def _newest(experiment: Experiment, sources: Sources) -> tuple[date | None, str]:
+def _newest(experiment: Experiment, sources: Tables) -> tuple[date | None, str]:
     """The table that ends first, of those that metrics read and that say where they end."""
     last: dict[str, date] = {}
     for metric in _metrics(experiment):
@@ -199,7 +199,7 @@ def update_health(
     experiment: Experiment,
     as_of: date,
     lake: Lake,
-    sources: Sources,
+    sources: Tables,
     receipts: Iterable[Receipt] | None = None,
 ) -> bool:
     """Make the checks and keep them, unless those kept are of the same results.
@@ -223,7 +223,7 @@ def checked(
     experiment: Experiment,
     as_of: date,
     lake: Lake,
-    sources: Sources,
+    sources: Tables,
     receipts: Sequence[Receipt],
     errors: Sequence[Row] | None = None,
 ) -> tuple[tuple[Check, ...], Filled | None]:

@@ -59,8 +59,9 @@ def read_enrolled(experiment: Experiment, as_of: date, file: Path) -> Enrolled:
     with Session(as_of, Limits(), [file.parent]) as session:
         known = session.columns(f"read_parquet({quoted(str(file))})")
         segments = [name for name in segments if name in known]
-        rows = session.rows(_kinds(file, segments))
-        several, pairs = session.rows(_several(file))[0]
+        number = "sum(units)" if "units" in known else "count(*)"  # counted where they are
+        rows = session.rows(_kinds(file, segments, number))
+        several, pairs = session.rows(_several(file, "units" in known))[0]
     declared = {b.slug: b.ratio for b in experiment.branches if b.ratio > 0}
     strangers: dict[str, int] = {}
     for row in rows:
@@ -107,15 +108,16 @@ def _enrolled(
     )
 
 
-def _kinds(file: Path, segments: Sequence[str]) -> str:
+def _kinds(file: Path, segments: Sequence[str], number: str) -> str:
     columns = "".join(f", {identifier(name)}" for name in segments)
-    return f"""SELECT branch, enrollment_date, exposure_date IS NOT NULL{columns}, count(*)
+    return f"""SELECT branch, enrollment_date, exposure_date IS NOT NULL{columns}, {number}
 FROM read_parquet({quoted(str(file))})
 WHERE NOT in_several_branches
 GROUP BY ALL ORDER BY ALL"""
 
 
-def _several(file: Path) -> str:
-    return f"""SELECT count(DISTINCT analysis_id), count(*)
+def _several(file: Path, is_counted: bool) -> str:
+    number = "coalesce(sum(units), 0)" if is_counted else "count(DISTINCT analysis_id)"
+    return f"""SELECT {number}, count(*)
 FROM read_parquet({quoted(str(file))})
 WHERE in_several_branches"""
