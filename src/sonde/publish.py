@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -69,8 +68,8 @@ class Published:
 
 def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
     """Check the health of some experiments' results and publish them, in one commit a table."""
-    lake = Lake.open(setting.lake)
-    sources = Sources(Path(setting.sources), setting.tables)
+    lake = setting.open_lake()
+    sources = setting.find_sources()
     receipts = Receipts(lake)
     together = _Staged(lake)
     published = []
@@ -254,6 +253,7 @@ def _shared_fingerprint(lake: Lake, seen: Sequence[Receipt], minimum_units: int)
 
 def _shared(lake: Lake, audience: Audience, seen: Sequence[Receipt], minimum_units: int) -> Filled:
     """The files made of all experiments that an audience may see. seen: their receipts."""
+    lake.fetch(seen)
     cards = [_card(lake, receipt) for receipt in seen]
     slugs = {each["slug"] for each in cards}
     steps = [row for row in runs(lake) if row["experiment"] in slugs]

@@ -273,7 +273,9 @@ class Estimates:
 def estimates_of(experiment: Experiment, lake: Lake, receipts: Receipts) -> Estimates:
     """The stored estimates of an experiment."""
     found = Estimates()
-    for receipt in receipts.of(statistics_table(experiment), experiment.slug):
+    kept = receipts.of(statistics_table(experiment), experiment.slug)
+    lake.fetch(kept)
+    for receipt in kept:
         file = pq.ParquetFile(lake.file(receipt))
         table = file.read(_READ, use_threads=False)
         columns = {name: table[name].to_pylist() for name in _INNER}
@@ -296,7 +298,9 @@ def errors_of(experiment: Experiment, lake: Lake, receipts: Receipts) -> list[di
 
 def _queries(experiment: Experiment, lake: Lake, receipts: Receipts) -> dict[str, str]:
     found = {}
-    for receipt in receipts.of(queries_table(experiment), experiment.slug):
+    kept = receipts.of(queries_table(experiment), experiment.slug)
+    lake.fetch(kept)
+    for receipt in kept:
         (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()
         found[receipt.partition.key[1]] = row["sql"]
     return found
@@ -306,7 +310,9 @@ def _history(
     experiment: Experiment, as_of: date, lake: Lake, receipts: Receipts
 ) -> tuple[Past, ...]:
     found = []
-    for receipt in receipts.of(history_table(experiment), experiment.slug):
+    kept = receipts.of(history_table(experiment), experiment.slug)
+    lake.fetch(kept)
+    for receipt in kept:
         day = date.fromisoformat(receipt.partition.key[1])
         if day < as_of:
             (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()
