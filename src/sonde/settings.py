@@ -19,7 +19,7 @@ from sonde.config.platforms import PLATFORMS, Platform
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import EnrollmentsQueryType
 from sonde.login import Login, PasswordLogin, ProxyLogin
-from sonde.run.runner import megabytes
+from sonde.memory import Memory
 from sonde.store import Cache
 from sonde.window import WindowsFrom
 from sonde.wire.names import METRIC_HUB
@@ -115,7 +115,6 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
     )
 
 
-_MEMORY = re.compile(r"(?=.*[1-9])\d+(\.\d+)? ?([KMGT]i?B)", re.IGNORECASE)
 _TABLE = re.compile(r"[\w*?-]+(\.[\w*?-]+){0,2}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:")  # also git's user@host:path
 _SECRET_NAME = re.compile(
@@ -175,15 +174,15 @@ def _scheduler(value: Any) -> kinds.Taken:
 
 
 def _memory(value: Any) -> kinds.Taken:
-    if isinstance(value, str) and _MEMORY.fullmatch(value):
-        return kinds.Taken(value)
-    raise ValueError('expected an amount of memory as text, such as "512MB" or "1.5GB"')
+    Memory.of(str(value))
+    return kinds.Taken(value)
 
 
 def _size(value: Any) -> kinds.Taken:
-    if isinstance(value, str) and _MEMORY.fullmatch(value):
-        return kinds.Taken(megabytes(value) * 10**6)
-    raise ValueError('expected an amount of disk as text, such as "20GB"')
+    try:
+        return kinds.Taken(Memory.of(str(value)).bytes)
+    except ValueError:
+        raise ValueError(f'expected an amount of disk, such as "20GB", not "{value}"') from None
 
 
 @dataclass(frozen=True)

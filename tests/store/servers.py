@@ -80,8 +80,8 @@ def served(kind: str = AMAZON) -> Iterator[str]:
 
 def make_bucket(endpoint: str, bucket: str) -> None:
     """A new bucket in a store."""
-    request = Request(f"{endpoint}/{bucket}", method="PUT", headers={"Authorization": _SIGNED})  # noqa: S310
-    urlopen(request).close()  # noqa: S310
+    request = Request(f"{endpoint}/{bucket}", method="PUT", headers={"Authorization": _SIGNED})
+    urlopen(request).close()
 
 
 Verdict = Callable[[int, str, str], "int | None"]  # number, method, path -> status, or go on
@@ -119,9 +119,7 @@ def every_tenth(*statuses: int) -> Verdict:
 
 
 @contextmanager
-def gate(
-    endpoint: str, verdict: Verdict, body: bytes = Gate.body
-) -> Iterator[Gate]:
+def gate(endpoint: str, verdict: Verdict, body: bytes = Gate.body) -> Iterator[Gate]:
     """A proxy before a store. Its `address` goes in place of the store's."""
     made = Gate(endpoint, verdict, body)
     host, _, port = endpoint.removeprefix("http://").partition(":")

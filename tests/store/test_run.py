@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import date
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from sonde.plan.steps import enrollments_table
 from sonde.project import Project
 from sonde.results import errors, statistics
 from tests import browser
 from tests.run.test_crash import RUN_DATE, TWO_SOURCES
-import obstore
 
 
 def contents(project: Project) -> dict[str, Any]:
@@ -56,4 +52,4 @@ def test_a_run(tmp_path: Path, s3: str) -> None:
         project = Project.open(folder, {**os.environ, **environment})
         assert project.work(RUN_DATE).stale == ()
         found.append(contents(project))
-    assert found[0]==found[1]
+    assert found[0] == found[1]
