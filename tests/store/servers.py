@@ -17,14 +17,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.request import Request, urlopen
 
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
 AMAZON, GOOGLE = "--amazon", "--google"
 _SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, Signature=x"
 
 
 def main(kind: str) -> None:
     """Serve until the other end of the standard input is closed; print the port."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Silent(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -36,7 +37,8 @@ def main(kind: str) -> None:
     application = _as_google(amazon) if kind == GOOGLE else amazon
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Silent)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_port, flush=True)
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 
@@ -155,7 +157,7 @@ def gate(endpoint: str, verdict: Verdict, body: bytes = Gate.body) -> Iterator[G
             for name, value in headers:
                 if name.lower() not in hop:
                     self.send_header(name, value)
-            told = dict((name.lower(), value) for name, value in headers)
+            told = {name.lower(): value for name, value in headers}
             is_head = self.command == "HEAD"
             length = told.get("content-length", "0") if is_head else str(len(content))
             self.send_header("Content-Length", length)

@@ -104,34 +104,29 @@ def _in(environment: dict[str, str], work, bucket: str, writer: int) -> None:
 
 REFUSALS = {
     "too many requests": (503, 429, 500),
-    "reset before": (RESET_BEFORE,),
-    "reset after": (RESET_AFTER,),
+    "no answer": (RESET_BEFORE,),
+    "answers lost": (RESET_AFTER,),  # what was asked for is done, and nobody knows
 }
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_every_tenth_request_refused(
-    bucket: str, amazon: str, monkeypatch: pytest.MonkeyPatch, name: str
+    s3: str, amazon: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Nothing is lost or doubled, whether a commit's answer was lost or the commit."""
-    if bucket.startswith("gs:"):
-        pytest.skip("the same client")
     with gate(amazon, every_tenth(*REFUSALS[name])) as between:
         monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
-        lake = Lake.open(bucket)
-        failed = 0
-        for number in range(12):
-            for _ in range(4):
-                try:
-                    fill(lake, ("a", str(number % 3)), (number,), f"f{number}")
-                    break
-                except BackendError as error:
-                    assert "\n" not in str(error)
-                    failed += 1
-        assert contents(lake) == {("a", str(n)): [9 + n] for n in range(3)}
-        assert between.refused >= 5
-    monkeypatch.setenv("AWS_ENDPOINT_URL", amazon)
-    history = [
-        set(r.fingerprint for r in each.values()) for each in Lake.open(bucket).history(TABLE)
-    ]
-    print(name, failed, between.refused, len(between.asked), len(history))
+        lake = Lake.open(s3)
+        for number in range(6):
+            until_done(lake, number)
+        assert contents(lake) == {("a", str(n)): [4 + n] for n in range(2)}
+        assert between.refused >= 4
+
+
+def until_done(lake: Lake, number: int) -> None:
+    """As whoever runs again until nothing fails."""
+    for _ in range(4):
+        try:
+            return fill(lake, ("a", str(number % 2)), (number,), f"f{number}")
+        except BackendError:
+            pass
+    raise AssertionError("four runs did not complete")

@@ -1,55 +1,88 @@
-"""A deployment whose lake is in a bucket: the same results, from every command."""
+"""A deployment whose lake is in a bucket: the same results, by every command."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import re
 from pathlib import Path
-from typing import Any
 
-from sonde.plan.steps import enrollments_table
+import pytest
+
+from sonde.lake import Lake
 from sonde.project import Project
-from sonde.results import errors, statistics
+from sonde.site import Site
 from tests import browser
-from tests.run.test_crash import RUN_DATE, TWO_SOURCES
+from tests.commands import ended
+from tests.kept.hub import AS_OF
+from tests.store.deployment import DATE, contents, make_project, moved
+
+SLUG = browser.SLUG
+TOLD = {
+    "plan": ("plan", *DATE, "--format", "json"),
+    "results": ("results", SLUG, "--format", "json"),
+    "show": ("show", SLUG),
+    "replay": ("replay", SLUG, "--format", "json"),
+}
+WRITTEN = {
+    "export": ("export", "{}", *DATE),
+    "publish": ("publish", "{}"),
+    "units": ("units", SLUG, "{}/units.parquet", *DATE, "--period", "week"),
+    "report": ("report", SLUG, *DATE, "--output", "{}/report.html"),
+}
 
 
-def contents(project: Project) -> dict[str, Any]:
-    """Everything a reader can see, but when it was made."""
-    experiment = project.experiment(browser.SLUG)
-    receipt = project.lake.receipt(enrollments_table(experiment).partition())
-    assert receipt is not None
+def told(project: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What commands print."""
+    found = {}
+    for name, words in TOLD.items():
+        assert ended(*words, "--project", project) == 0
+        found[name] = capsys.readouterr().out.replace(str(project), "")
+    return found
+
+
+_AT = re.compile(rb"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\"<]*")
+_OF_THE_RUN = {"runs.html", "runs.json", ".sonde-site.json"}  # what it cost, and digests of that
+
+
+def written(project: Path) -> dict[str, bytes]:
+    """The files that commands write, but for when they did and what a run cost."""
+    out = project / "out"
+    for name, words in WRITTEN.items():
+        (out / name).mkdir(parents=True)
+        filled = (word.format(out / name) for word in words)
+        assert ended(*filled, "--project", project) == 0
+    files = (path for path in sorted(out.rglob("*")) if path.is_file())
     return {
-        "statistics": statistics(project.lake, experiment).to_pylist(),
-        "enrollments": project.lake.file(receipt).read_bytes(),
-        "errors": [
-            {k: v for k, v in row.items() if k != "timestamp"}
-            for row in errors(project.lake, experiment)
-        ],
+        str(path.relative_to(out)): _AT.sub(b"then", path.read_bytes())
+        for path in files
+        if path.name not in _OF_THE_RUN
     }
 
 
-def upload(folder: Path, url: str) -> None:
-    from sonde.store import Cache, open_bucket
+@pytest.mark.parametrize("windows", ["direct", "incremental"])
+def test_every_command_as_with_a_folder(
+    tmp_path: Path, s3: str, capsys: pytest.CaptureFixture[str], windows: str
+) -> None:
+    here = make_project(tmp_path / "here")
+    with (here / "sonde.toml").open("a") as settings:
+        settings.write(f'[run]\nwindows = "{windows}"\nworkers = 1\n')
+    there = moved(here, tmp_path / "there", s3)
+    for project in (here, there):
+        assert ended("run", *DATE, "--project", project) == 0
+        assert Project.open(project).work(AS_OF).stale == ()
+    assert contents(there) == contents(here)
+    capsys.readouterr()
+    assert told(there, capsys) == told(here, capsys)
+    assert written(there) == written(here)
 
-    store = open_bucket(url, Cache())
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            store.create(str(path.relative_to(folder)), path.read_bytes())
 
-
-def test_a_run(tmp_path: Path, s3: str) -> None:
-    here = browser.write_project(tmp_path / "here", TWO_SOURCES)
-    there = tmp_path / "there"
-    shutil.copytree(here, there)
-    upload(there / "lake", f"{s3}/lake")
-    shutil.rmtree(there / "lake")
-    found = []
-    for folder, environment in ((here, {}), (there, {"SONDE_LAKE_URL": f"{s3}/lake"})):
-        project = Project.open(folder, {**os.environ, **environment})
-        list(project.run(project.work(RUN_DATE), 1))
-        list(project.publish(project.work(RUN_DATE), 1))
-        project = Project.open(folder, {**os.environ, **environment})
-        assert project.work(RUN_DATE).stale == ()
-        found.append(contents(project))
-    assert found[0] == found[1]
+def test_a_copy_that_went_is_fetched_again(tmp_path: Path, s3: str) -> None:
+    """A server runs for weeks, and copies that nobody reads make room for others."""
+    project = moved(make_project(tmp_path / "here"), tmp_path / "there", s3)
+    assert ended("run", *DATE, "--project", project) == 0
+    site = Site(Lake.open(f"{s3}/lake"))
+    site.refresh()
+    for copy in (tmp_path / "cache").rglob("*.parquet"):
+        copy.unlink()
+    found = site.get("index.html", private=False)
+    assert found is not None
+    assert found.body
