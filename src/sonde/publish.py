@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -51,6 +53,7 @@ from sonde.stored import (
     material_of,
 )
 from sonde.table import Partition, Receipt
+from sonde.warehouse.duckdb import Limits
 from sonde.warehouse.sources import Sources
 from sonde.wire.names import normalized
 
@@ -73,17 +76,19 @@ def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
     receipts = Receipts(lake)
     together = _Staged(lake)
     published = []
-    for subject in subjects:
-        started = time.perf_counter()
-        problem = None
-        try:
-            together.add(*_made(subject, lake, sources, receipts))
-        except BackendError:
-            raise
-        except Exception as error:  # whatever failed, the other experiments go on
-            problem = Problem.of(error)
-        slug, seconds = subject.experiment.slug, time.perf_counter() - started
-        published.append(Published(slug, seconds, problem))
+    with TemporaryDirectory(prefix="sonde-") as spill:
+        limits = Limits(setting.memory, Path(spill))
+        for subject in subjects:
+            started = time.perf_counter()
+            problem = None
+            try:
+                together.add(*_made(subject, lake, sources, receipts, limits))
+            except BackendError:
+                raise
+            except Exception as error:  # whatever failed, the other experiments go on
+                problem = Problem.of(error)
+            slug, seconds = subject.experiment.slug, time.perf_counter() - started
+            published.append(Published(slug, seconds, problem))
     together.commit()
     return published
 
@@ -112,7 +117,7 @@ class _Staged:
 
 
 def _made(
-    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts
+    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts, limits: Limits
 ) -> tuple[list[Filled], list[Partition]]:
     """Everything that is kept of an experiment: its checks, its pages, what they said."""
     experiment, slug = subject.experiment, subject.experiment.slug
@@ -126,7 +131,7 @@ def _made(
             for each in receipts.of(table(experiment), slug)
         ),
     ]
-    checks, health = checked(experiment, subject.as_of, lake, sources, known, errors)
+    checks, health = checked(experiment, subject.as_of, lake, sources, known, limits, errors)
     found = estimates_of(experiment, lake, receipts)
     material = material_of(subject, lake, receipts, found, checks, errors)
     about = About(version("sonde"), subject.minimum_units, stylesheet())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +34,7 @@ from sonde.run.health_units import Enrolled, read_enrolled
 from sonde.sql import relation
 from sonde.sql.enrollments import in_dataset
 from sonde.table import Receipt, Table
+from sonde.warehouse.duckdb import Limits
 from sonde.warehouse.sources import Sources
 
 REVISION = 1  # raise it when the same results would give other checks
@@ -60,7 +60,7 @@ HEALTH_COLUMNS = pa.schema(
 def check_health(
     experiment: Experiment,
     as_of: date,
-    enrollments: Path | None,
+    units: Enrolled | None,
     statistics: Sequence[Row],
     errors: Sequence[Row],
     newest_day: date | None,
@@ -68,10 +68,9 @@ def check_health(
 ) -> tuple[Check, ...]:
     """All checks, by light; every light has at least one.
 
-    enrollments: the file, once there is one. statistics, errors: stored rows. newest_day: the
-    last day that all tables which are read have rows of; lagging: the table that ends then.
+    units: None before they have been found. statistics, errors: stored rows. newest_day: the last
+    day that all tables which are read have rows of; lagging: the table that ends then.
     """
-    units = None if enrollments is None else read_enrolled(experiment, as_of, enrollments)
     return (
         *_of_units(experiment, units),
         *before_checks(experiment, statistics),
@@ -213,7 +212,7 @@ def update_health(
         if receipts is None
         else list(receipts)
     )
-    _, made = checked(experiment, as_of, lake, sources, known)
+    _, made = checked(experiment, as_of, lake, sources, known, Limits())
     if made is not None:
         lake.commit(made.partition.table, [made])
     return made is not None
@@ -225,11 +224,13 @@ def checked(
     lake: Lake,
     sources: Sources,
     receipts: Sequence[Receipt],
+    limits: Limits,
     errors: Sequence[Row] | None = None,
 ) -> tuple[tuple[Check, ...], Filled | None]:
     """The checks, and where they were made anew their partition, staged.
 
-    receipts: as of `update_health`. errors: rows of the errors table, if known already.
+    receipts: as of `update_health`. limits: of the engine that counts units. errors: rows of the
+    errors table, if known already.
     """
     newest, lagging = _newest(experiment, sources)
     by_partition = {each.partition: each for each in receipts}
@@ -238,10 +239,13 @@ def checked(
     if had is not None and had.fingerprint == wanted:
         return tuple(_check(row) for row in pq.read_table(lake.file(had)).to_pylist()), None
     enrolled = by_partition.get(enrollments_table(experiment).partition())
+    units = None
+    if enrolled is not None:
+        units = read_enrolled(experiment, as_of, lake.file(enrolled), limits)
     checks = check_health(
         experiment,
         as_of,
-        None if enrolled is None else lake.file(enrolled),
+        units,
         read_rows(experiment, lake, receipts),
         results.errors(lake, experiment) if errors is None else errors,
         newest,

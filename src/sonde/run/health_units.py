@@ -53,10 +53,10 @@ class Enrolled:
         return total
 
 
-def read_enrolled(experiment: Experiment, as_of: date, file: Path) -> Enrolled:
-    """The counts of an enrollments file."""
+def read_enrolled(experiment: Experiment, as_of: date, file: Path, limits: Limits) -> Enrolled:
+    """The counts of an enrollments file. limits: of the engine that counts."""
     segments = [segment.name for segment in experiment.segments]
-    with Session(as_of, Limits(), [file.parent]) as session:
+    with Session(as_of, limits, [file.parent]) as session:
         known = session.columns(f"read_parquet({quoted(str(file))})")
         segments = [name for name in segments if name in known]
         rows = session.rows(_kinds(file, segments))
