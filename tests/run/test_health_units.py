@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sonde.run.health_units import read_enrolled
+from sonde.warehouse.duckdb import Limits, Session
 from tests.run.health_samples import START, experiment
 
 
@@ -24,7 +25,9 @@ def test_enrollments_are_counted_as_they_lie_in_the_file(tmp_path):
              "in_several_branches")  # fmt: skip
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     pq.write_table(pa.table(columns), tmp_path / "enrollments.parquet")
-    units = read_enrolled(experiment(["windows"]), START, tmp_path / "enrollments.parquet")
+    with Session(START, Limits(), [tmp_path]) as session:
+        file = tmp_path / "enrollments.parquet"
+        units = read_enrolled(experiment(["windows"]), session, file)
     assert units.days == (START, START + timedelta(days=2))
     assert units.by_day().tolist() == [[1, 1], [0, 1]]
     assert units.by_branch(units.exposed).tolist() == [1, 0]
