@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
@@ -271,7 +272,8 @@ class Project:
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
         setting = self.setting(work.plan.as_of)
-        place = self.runner(workers) if len(groups) > 1 else Local(Resources(1))
+        one = Local(Resources(1, self.settings.memory))
+        place = self.runner(workers) if len(groups) > 1 else one
         for published in each(groups, finish, setting, place):
             yield from published
         while publish_shared(self.lake):
@@ -360,8 +362,10 @@ class Project:
         if receipt is None:
             raise DataError(f"{slug} has no enrollments yet; run `sonde run` first")
         folders = [self.lake.root, *self.sources.folders()]
-        limits = Limits(self._memory_of_one())
-        with Session(as_of, limits, folders) as session:
+        with (
+            TemporaryDirectory(prefix="sonde-") as spill,
+            Session(as_of, Limits(self._memory_of_one(), Path(spill)), folders) as session,
+        ):
             return unit_metrics(chosen, session, self.sources, self.lake.file(receipt))
 
     def versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -76,7 +77,10 @@ def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
     receipts = Receipts(lake)
     together = _Staged(lake)
     published = []
-    with Session(setting.as_of, Limits(setting.memory), [lake.root]) as session:
+    with (
+        TemporaryDirectory(prefix="sonde-") as spill,
+        Session(setting.as_of, Limits(setting.memory, Path(spill)), [lake.root]) as session,
+    ):
         for subject in subjects:
             started = time.perf_counter()
             problem = None

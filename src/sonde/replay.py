@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import isclose, isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -144,9 +145,12 @@ class _Past:
         for result in results:
             _check(result, steps, sources)
         enrolled = self._enrolled(experiment.experiment, made_from)
-        limits = Limits(project.setting(made_from.as_of).memory)
+        memory = project.setting(made_from.as_of).memory
         folders = [project.lake.root, *sources.folders()]
-        with Session(made_from.as_of, limits, folders) as session:
+        with (
+            TemporaryDirectory(prefix="sonde-") as spill,
+            Session(made_from.as_of, Limits(memory, Path(spill)), folders) as session,
+        ):
             estimated = estimate(list(steps.values()), session, sources, enrolled, project.lake)
         tables = stored(estimated, sources, made_from)
         return {e.step.output: rows for e, rows in zip(estimated, tables, strict=True)}

@@ -19,6 +19,7 @@ from sonde.config.platforms import PLATFORMS, Platform
 from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import EnrollmentsQueryType
 from sonde.login import Login, PasswordLogin, ProxyLogin
+from sonde.memory import Memory
 from sonde.window import WindowsFrom
 from sonde.wire.names import METRIC_HUB
 
@@ -110,7 +111,6 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
     )
 
 
-_MEMORY = re.compile(r"(?=.*[1-9])\d+(\.\d+)? ?([KMGT]i?B)", re.IGNORECASE)
 _TABLE = re.compile(r"[\w*?-]+(\.[\w*?-]+){0,2}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:")  # also git's user@host:path
 _SECRET_NAME = re.compile(
@@ -170,9 +170,8 @@ def _scheduler(value: Any) -> kinds.Taken:
 
 
 def _memory(value: Any) -> kinds.Taken:
-    if isinstance(value, str) and _MEMORY.fullmatch(value):
-        return kinds.Taken(value)
-    raise ValueError('expected an amount of memory as text, such as "512MB" or "1.5GB"')
+    Memory.of(str(value))
+    return kinds.Taken(value)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sonde.run import score
+from sonde.run import engine
+from sonde.run.engine import DuckDB
 from sonde.run.in_memory import InMemory
 from sonde.run.score import Asked, Row, Scorer
 from sonde.run.summarise import Summariser
@@ -63,7 +64,7 @@ def scored(session: Session, cells: list[int]) -> list[Row]:
         for column in ("clicks", "hours")
         for name, params in STATISTICS.items()
     ]
-    scorer = Scorer(session, EXPERIMENT, "seed")
+    scorer = Scorer(DuckDB(session), EXPERIMENT, "seed")
     rows = list(scorer.score(Treatment("frame"), asked, cells))
     assert scorer.problems == []
     return rows
@@ -87,12 +88,12 @@ def test_a_cell_is_the_same_without_the_others(session, together):
 @pytest.mark.parametrize("room", [2_500, 5_000])
 def test_cells_in_several_groups(session, together, room, monkeypatch):
     """As many at a time as there is room for: here, one or two."""
-    monkeypatch.setattr(score, "_VALUES", room)
+    monkeypatch.setattr(engine, "_VALUES", room)
     assert by_cell(scored(session, [1, 2, 3, 4])) == together
 
 
 def test_queries_give_the_same(session, together, monkeypatch):
-    monkeypatch.setattr(score, "_VALUES", 0)
+    monkeypatch.setattr(engine, "_VALUES", 0)
     for cell, rows in by_cell(scored(session, [1, 2, 3, 4])).items():
         for ours, theirs in zip(rows, together[cell], strict=True):
             for name, value in ours.items():

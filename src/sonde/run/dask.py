@@ -33,8 +33,7 @@ from sonde.run.runner import (
     Resources,
     Task,
     WorkerDiedError,
-    engine_memory,
-    megabytes,
+    engine_megabytes,
     wrong,
 )
 
@@ -188,7 +187,7 @@ def _engine_memory() -> str:
     limit: int | None = worker.memory_manager.memory_limit
     if not limit:
         return "1GB"
-    most = min(limit * _SHARE / 10**6, megabytes(engine_memory(limit // 10**6)))
+    most = min(limit * _SHARE / 10**6, engine_megabytes(limit // 10**6))
     return f"{int(most / worker.state.nthreads)}MB"
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from sonde.errors import SondeError
 from sonde.experiment import Experiment
 from sonde.lake import Lake
 from sonde.metric import Metric, StatisticDeclaration
-from sonde.plan.steps import (
-    HAS_DATA,
-    Step,
-    columns_of,
-)
+from sonde.plan.steps import HAS_DATA, Estimate, Step, columns_of
+from sonde.run.engine import DuckDB, Engine
 from sonde.run.framed import Framed, Framing, adjustment
 from sonde.run.frames import WITH_ROWS
 from sonde.run.outcome import Problem
@@ -59,19 +56,37 @@ def estimate(
     windows: WindowsFrom = WindowsFrom.ROWS,
 ) -> list[Estimated]:
     """Estimates of steps that share experiment and sources, in the order of `steps`."""
-    return _Estimation(steps, session, sources).run(enrollments, lake, windows)
+    framing = Framing(steps, session, sources)
+    frames = framing.frames_of(enrollments, lake, windows)
+    return estimated(steps, framing, frames, DuckDB(session))
+
+
+class Frames(Protocol):
+    """What makes the frames. problems: of covariates, which concern every step."""
+
+    problems: list[Problem]
+
+    def units_with_rows(self, frame: str) -> list[tuple[int, str, int]]:
+        """Window, branch, and the number of units with any row, of a frame with WITH_ROWS."""
+
+
+def estimated(
+    steps: Sequence[Step], framing: Frames, frames: Iterable[Framed], engine: Engine
+) -> list[Estimated]:
+    """Estimates from frames, wherever they are; in the order of `steps`."""
+    return _Estimation(steps, framing, engine).run(frames)
 
 
 class _Estimation:
-    def __init__(self, steps: Sequence[Step], session: Session, sources: Sources) -> None:
-        self.framing = Framing(steps, session, sources)
-        self.actions = self.framing.actions
-        self.experiment: Experiment = self.framing.experiment
-        self.session = session
+    def __init__(self, steps: Sequence[Step], framing: Frames, engine: Engine) -> None:
+        self.framing = framing
+        self.engine = engine
         self.done = {step.output: Estimated(step) for step in steps}
+        self.actions = {s.output: s.action for s in steps if isinstance(s.action, Estimate)}
+        self.experiment: Experiment = steps[0].action.experiment
 
-    def run(self, enrollments: Receipt, lake: Lake, windows: WindowsFrom) -> list[Estimated]:
-        for framed in self.framing.frames_of(enrollments, lake, windows):
+    def run(self, frames: Iterable[Framed]) -> list[Estimated]:
+        for framed in frames:
             for output in framed.by_index.values():
                 self.done[output].problems += framed.problems
                 self.done[output].query = framed.query
@@ -95,8 +110,8 @@ class _Estimation:
         basis, period, columns = framed.basis, framed.period, framed.columns
         by_index = framed.by_index
         seed = f"{self.experiment.slug}/{basis.value}/{period.value}"
-        scorer = Scorer(self.session, self.experiment, seed)
-        treatment = Treatment(framed.name)
+        scorer = Scorer(self.engine, self.experiment, seed)
+        treatment = self.engine.treatment(framed.name)
         asked: list[Asked] = []
         problems: list[Problem] = []
         # Windows of one series differ in nothing but their days: the same metrics are asked of all.
@@ -126,7 +141,7 @@ class _Estimation:
         """How many units of each branch have any row, to tell those from units with zeros."""
         if WITH_ROWS not in framed.columns:
             return
-        for index, branch, number in self.framing.frames.units_with_rows(framed.name):
+        for index, branch, number in self.framing.units_with_rows(framed.name):
             counted = Counted(branch, None, None, None, None, float(number), None, None)
             row = Row(index, ALL, HAS_DATA, "count", counted)
             self.done[framed.by_index[index]].rows.append(row)

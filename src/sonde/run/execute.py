@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,12 +16,12 @@ import pyarrow as pa
 from sonde.errors import BackendError
 from sonde.lake import Filled, Lake
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
-from sonde.run.enroll import enroll
-from sonde.run.estimate import Estimated, estimate
+from sonde.run.estimate import Estimated
 from sonde.run.made import MadeFrom, query_id, stored
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
+from sonde.run.warehouse import InFiles, Warehouse
 from sonde.table import Partition
-from sonde.warehouse.duckdb import Limits, Session
+from sonde.warehouse.duckdb import Limits
 from sonde.warehouse.sources import Sources
 from sonde.window import WindowsFrom
 
@@ -137,23 +138,26 @@ def fail(batch: Batch, problem: Problem, setting: Setting, seconds: float = 0.0)
 
 
 def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Report]:
-    sources = Sources(Path(setting.sources), setting.tables)
-    limits = Limits(setting.memory, spill)
-    with Session(setting.as_of, limits, [lake.root, sources.root, *sources.folders()]) as session:
+    with _opened(setting, lake, spill) as warehouse:
         match batch.steps[0].action:
             case Enroll():
-                done = [_enroll(step, session, sources, lake) for step in batch.steps]
+                done = [_enroll(step, warehouse, lake) for step in batch.steps]
             case Estimate():
-                done = _estimate(batch, session, sources, lake, setting)
-    share = session.bytes_attached // len(batch.steps)
+                done = _estimate(batch, warehouse, lake, setting)
+        share = warehouse.bytes_read // len(batch.steps)
     return [replace(each, read=share) for each in done]
 
 
-def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Done:
+def _opened(setting: Setting, lake: Lake, spill: Path) -> AbstractContextManager[Warehouse]:
+    sources = Sources(Path(setting.sources), setting.tables)
+    limits = Limits(setting.memory, spill)
+    return InFiles.opened(sources, lake, setting.windows, limits, setting.as_of)
+
+
+def _enroll(step: Step, warehouse: Warehouse, lake: Lake) -> Done:
     started = time.perf_counter()
-    assert isinstance(step.action, Enroll)
     with lake.staging(step.output.table) as path:
-        found = enroll(step.action, session, sources, path)
+        found = warehouse.enroll(step, path)
     done = Done(step, found.rows, time.perf_counter() - started, found.problems)
     _record([done], lake)
     filled = Filled(step.output, step.fingerprint, path.name, found.rows, step.marks)
@@ -161,20 +165,18 @@ def _enroll(step: Step, session: Session, sources: Sources, lake: Lake) -> Done:
     return done
 
 
-def _estimate(
-    batch: Batch, session: Session, sources: Sources, lake: Lake, setting: Setting
-) -> list[Done]:
+def _estimate(batch: Batch, warehouse: Warehouse, lake: Lake, setting: Setting) -> list[Done]:
     started = time.perf_counter()
     receipt = lake.receipt(batch.steps[0].inputs[0])
     if receipt is None:
         raise BackendError(f"{batch.slug}: the enrollments are gone; run again")
-    estimated = estimate(batch.steps, session, sources, receipt, lake, setting.windows)
+    estimated = warehouse.estimate(batch.steps, receipt)
     seconds = (time.perf_counter() - started) / len(batch.steps)
     reports = [Done(e.step, len(e.rows), seconds, tuple(e.problems)) for e in estimated]
     _record(reports, lake)
     _keep_queries(estimated, lake)
     read = setting.configurations.get(batch.slug, setting.configuration)
-    _commit(estimated, lake, sources, MadeFrom(read, setting.as_of, receipt.fingerprint))
+    _commit(estimated, lake, warehouse.tables, MadeFrom(read, setting.as_of, receipt.fingerprint))
     return reports
 
 

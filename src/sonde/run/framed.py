@@ -79,6 +79,10 @@ class Framing:
         for (basis, period), outputs in groups.items():
             yield from self._frame(basis, period, outputs, covariates)
 
+    def units_with_rows(self, frame: str) -> list[tuple[int, str, int]]:
+        """Window, branch, and the number of units with any row, of a frame with WITH_ROWS."""
+        return self.frames.units_with_rows(frame)
+
     def _frame(
         self,
         basis: AnalysisBasis,

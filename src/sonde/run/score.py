@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from sonde.experiment import Experiment
 from sonde.metric import StatisticDeclaration
-from sonde.run.in_memory import InMemory
+from sonde.run.engine import Answers, Engine
 from sonde.run.outcome import Problem
-from sonde.run.summarise import Summariser
 from sonde.sql.pretreatments import Treatment
-from sonde.sql.summaries import Frame, cell_sizes
-from sonde.sql.text import identifier
+from sonde.sql.summaries import Frame
 from sonde.stats.estimate import Estimate, NotEstimable, Outcome
-from sonde.stats.needs import Columns, Need, Summaries
+from sonde.stats.needs import Columns, Need
 from sonde.stats.registry import statistic
 from sonde.stats.statistic import Covariate, Statistic
-from sonde.warehouse.duckdb import Session
 
 ALL = "all"  # the name of the segment that every unit is in
-_VALUES = 8_000_000  # held in memory at once: 64 MB, and as much again while they are read
-
-
-class Answers(Protocol):
-    """What finds the answers to needs."""
-
-    def answer(self, needs: Mapping[int, Iterable[Need]]) -> None:
-        """Find them, each for the cells that ask."""
-
-    def summaries(self, cell: int) -> Summaries:
-        """Those found for a cell."""
-
-    def branches(self, cell: int) -> list[str]:
-        """The branches with units in a cell, sorted."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +82,8 @@ class Row:
 class Scorer:
     """Estimates from one frame of an experiment's units."""
 
-    def __init__(self, session: Session, experiment: Experiment, seed: str) -> None:
-        self._session = session
+    def __init__(self, engine: Engine, experiment: Experiment, seed: str) -> None:
+        self._engine = engine
         self._experiment = experiment
         self._seed = seed
         self.problems: list[Problem] = []
@@ -110,38 +93,15 @@ class Scorer:
     ) -> Iterator[Row]:
         """Every estimate, by segment, statistic and cell."""
         columns = len({name for each in asked for name in each.columns.names})
-        groups = list(self._groups(treatment, cells, columns))
+        groups = list(self._engine.groups(treatment, cells, columns))
         for segment in (ALL, *(s.name for s in self._experiment.segments)):
-            where = "" if segment == ALL else identifier(f"s:{segment}")
-            frame = Frame(treatment.relation(where))
+            frame = Frame(treatment.relation("" if segment == ALL else f"s:{segment}"))
             for group, make in groups:
-                summariser = make(self._session, frame if len(groups) == 1 else frame.within(group))
+                summariser = make(frame if len(groups) == 1 else frame.within(group))
                 gather(summariser, asked, group)
                 for each in asked:
                     for cell in group:
                         yield from self._estimates(summariser, each, cell, segment)
-
-    def _groups(
-        self, treatment: Treatment, cells: Sequence[int], columns: int
-    ) -> Iterator[tuple[list[int], Callable[[Session, Frame], Answers]]]:
-        """Cells that are summarised together, and how.
-
-        Those that memory has room for, by the rows themselves, many at a time; the others by
-        queries. A cell's results do not depend on what other cells there are.
-        """
-        sizes = dict(self._session.rows(cell_sizes(Frame(treatment.frame))))
-        room = _VALUES // max(columns, 1)
-        short: list[int] = []
-        for cell in cells:
-            if short and sum(sizes.get(each, 0) for each in [*short, cell]) > room:
-                yield short, InMemory
-                short = []
-            if sizes.get(cell, 0) <= room:
-                short.append(cell)
-        if short:
-            yield short, InMemory
-        if long := [cell for cell in cells if sizes.get(cell, 0) > room]:
-            yield long, Summariser
 
     def _estimates(
         self, summariser: Answers, asked: Asked, cell: int, segment: str

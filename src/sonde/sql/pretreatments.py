@@ -59,14 +59,14 @@ class Treatment:
             self._layers.append([])
         return self._layers[depth]
 
-    def relation(self, where: str = "") -> str:
-        """What stands after FROM: the frame's rows that satisfy `where`, with all columns.
+    def relation(self, segment: str = "") -> str:
+        """What stands after FROM: the frame's rows for which a column holds, with all columns.
 
         Quantiles are over these rows only.
         """
-        if not self._layers and not where:
+        if not self._layers and not segment:
             return self.frame
-        condition = f" WHERE {where}" if where else ""
+        condition = f" WHERE {identifier(segment)}" if segment else ""
         relation = f"(SELECT * FROM {self.frame}{condition})"
         for layer in self._layers:
             relation = f"(SELECT *, {', '.join(layer)} FROM {relation})"
