@@ -37,6 +37,7 @@ from sonde.plan.steps import (
 )
 from sonde.run.execute import Setting
 from sonde.run.health import checked
+from sonde.run.health_rows import looked_at
 from sonde.run.outcome import Problem
 from sonde.runs import runs, runs_tables
 from sonde.site import PRIVATE_SITE, SITE, Audience, site_table
@@ -53,7 +54,7 @@ from sonde.stored import (
     material_of,
 )
 from sonde.table import Partition, Receipt
-from sonde.warehouse.duckdb import Limits
+from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
 from sonde.wire.names import normalized
 
@@ -76,13 +77,15 @@ def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
     receipts = Receipts(lake)
     together = _Staged(lake)
     published = []
-    with TemporaryDirectory(prefix="sonde-") as spill:
-        limits = Limits(setting.memory, Path(spill))
+    with (
+        TemporaryDirectory(prefix="sonde-") as spill,
+        Session(setting.as_of, Limits(setting.memory, Path(spill)), [lake.root]) as session,
+    ):
         for subject in subjects:
             started = time.perf_counter()
             problem = None
             try:
-                together.add(*_made(subject, lake, sources, receipts, limits))
+                together.add(*_made(subject, lake, sources, receipts, session))
             except BackendError:
                 raise
             except Exception as error:  # whatever failed, the other experiments go on
@@ -117,7 +120,7 @@ class _Staged:
 
 
 def _made(
-    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts, limits: Limits
+    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts, session: Session
 ) -> tuple[list[Filled], list[Partition]]:
     """Everything that is kept of an experiment: its checks, its pages, what they said."""
     experiment, slug = subject.experiment, subject.experiment.slug
@@ -131,8 +134,14 @@ def _made(
             for each in receipts.of(table(experiment), slug)
         ),
     ]
-    checks, health = checked(experiment, subject.as_of, lake, sources, known, limits, errors)
     found = estimates_of(experiment, lake, receipts)
+
+    def statistics() -> list[dict[str, Any]]:
+        return looked_at((each.keys, each.columns) for each in found.parts)
+
+    checks, health = checked(
+        experiment, subject.as_of, lake, sources, known, session, statistics, errors
+    )
     material = material_of(subject, lake, receipts, found, checks, errors)
     about = About(version("sonde"), subject.minimum_units, stylesheet())
     beside = _jetstream_files(subject, material, found, errors)

@@ -212,6 +212,12 @@ class Part:
     made_from: Mapping[str, str | None]
 
     @property
+    def keys(self) -> dict[str, str]:
+        """The key of the partition, by name."""
+        partition = self.receipt.partition
+        return dict(zip(partition.table.keys, partition.key, strict=True))
+
+    @property
     def basis(self) -> AnalysisBasis:
         """Which units count."""
         return AnalysisBasis(self.receipt.partition.key[1])
