@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
@@ -103,7 +104,7 @@ class Project:
     @cached_property
     def lake(self) -> Lake:
         """The lake; made when absent."""
-        return Lake.open(self.settings.lake_url)
+        return Lake.open(self.settings.lake_url, self.settings.cache)
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -113,7 +114,12 @@ class Project:
     @cached_property
     def sources(self) -> Sources:
         """The tables people have."""
-        return Sources(self.lake.root, self.settings.tables)
+        return self.sources_at()
+
+    def sources_at(self, numbers: Mapping[str, int] | None = None) -> Sources:
+        """The same, some Delta tables at a commit in place of the newest, by their names."""
+        settings = self.settings
+        return Sources(self.lake.url, settings.tables, numbers, settings.cache)
 
     @cached_property
     def tables(self) -> Tables:
@@ -125,7 +131,8 @@ class Project:
     @cached_property
     def pins(self) -> Pins:
         """What experiments keep, as far as it is written down."""
-        return Pins(self.lake if Lake.exists(self.settings.lake_url) else None)
+        is_there = Lake.exists(self.settings.lake_url, self.settings.cache)
+        return Pins(self.lake if is_there else None)
 
     def keeper(self, as_of: date) -> Keeper:
         """Who knows by which configuration an experiment is analysed."""
@@ -283,7 +290,8 @@ class Project:
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
         setting = self.setting(work.plan.as_of)
-        place = self.runner(workers) if len(groups) > 1 else Local(Resources(1))
+        one = Local(Resources(1, self.settings.memory))
+        place = self.runner(workers) if len(groups) > 1 else one
         for published in each(groups, finish, setting, place):
             yield from published
         while publish_shared(self.lake):
@@ -340,14 +348,15 @@ class Project:
     def setting(self, as_of: date, kept: Iterable[Kept] = ()) -> Setting:
         """What a step needs to know of this deployment; its memory is the runner's to say."""
         return Setting(
-            lake=str(self.lake.root),
-            sources=str(self.lake.root),
+            lake=self.lake.url,
+            sources=self.lake.url,
             as_of=as_of,
             configuration=self.configuration.read_at,
             configurations={each.slug: each.read_at for each in kept},
             tables=self.settings.tables,
             memory=self._memory_of_one(),
             windows=self.settings.windows,
+            cache=self.settings.cache,
             bigquery=self.settings.bigquery,
         )
 
@@ -373,8 +382,10 @@ class Project:
         if receipt is None:
             raise DataError(f"{slug} has no enrollments yet; run `sonde run` first")
         folders = [self.lake.root, *self.sources.folders()]
-        limits = Limits(self._memory_of_one())
-        with Session(as_of, limits, folders) as session:
+        with (
+            TemporaryDirectory(prefix="sonde-") as spill,
+            Session(as_of, Limits(self._memory_of_one(), Path(spill)), folders) as session,
+        ):
             return unit_metrics(chosen, session, self.sources, self.lake.file(receipt))
 
     def versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import isclose, isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -138,15 +139,18 @@ class _Past:
         experiment = project.configuration.at(made_from.configuration).resolve(self._record)
         steps = _steps(experiment.experiment, self._record, batch)
         numbers = dict(batch.numbers)
-        sources = Sources(project.lake.root, project.settings.tables, numbers)
+        sources = project.sources_at(numbers)
         for step in steps.values():
             _check_files(sources, numbers, step)
         for result in results:
             _check(result, steps, sources)
         enrolled = self._enrolled(experiment.experiment, made_from)
-        limits = Limits(project.setting(made_from.as_of).memory)
+        memory = project.setting(made_from.as_of).memory
         folders = [project.lake.root, *sources.folders()]
-        with Session(made_from.as_of, limits, folders) as session:
+        with (
+            TemporaryDirectory(prefix="sonde-") as spill,
+            Session(made_from.as_of, Limits(memory, Path(spill)), folders) as session,
+        ):
             estimated = estimate(list(steps.values()), session, sources, enrolled, project.lake)
         tables = stored(estimated, sources, made_from)
         return {e.step.output: rows for e, rows in zip(estimated, tables, strict=True)}
@@ -156,7 +160,7 @@ class _Past:
         lake = self._project.lake
         for receipts in lake.history(enrollments_table(experiment)):
             for receipt in receipts.values():
-                if receipt.fingerprint == made_from.enrollments and lake.file(receipt).is_file():
+                if receipt.fingerprint == made_from.enrollments and not lake.is_gone(receipt):
                     return receipt
         raise DataError(
             f"the enrollments of then ({made_from.enrollments}) are gone: their table was vacuumed"
@@ -207,8 +211,8 @@ def _check_files(sources: Sources, numbers: Mapping[str, int], step: Step) -> No
     """Raises DataError when a file of a version is gone."""
     first, last = _days(step)
     for name, number in numbers.items():
-        files = sources.find(TableName.parse(name)).within(first, last)
-        if not all(Path(file.path).is_file() for file in files):
+        table = sources.find(TableName.parse(name))
+        if table.has_lost(table.within(first, last)):
             raise DataError(
                 f"version {number} of table {name} is gone: it was vacuumed, and files of the days "
                 f"{first} to {last} are no longer there"

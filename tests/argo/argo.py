@@ -1,8 +1,9 @@
-"""A server that answers as the Argo server does, and is as strict."""
+"""Servers that answer as the Argo server and as Kubernetes do, and are as strict."""
 
 from __future__ import annotations
 
 import json
+import re
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -56,10 +57,13 @@ class Argo:
             return 400, {"code": 3, "message": "the namespace is not that of the request"}
         if len(body) > 1_500_000:
             return 500, {"code": 2, "message": "etcdserver: request is too large"}
+        return 200, self._kept(workflow)
+
+    def _kept(self, workflow: dict[str, Any]) -> dict[str, Any]:
         name = f"{workflow['metadata']['generateName']}{len(self.manifests):05}"
         self.manifests[name] = workflow
         metadata = {**workflow["metadata"], "name": name, "uid": f"uid-{name}"}
-        return 200, {**workflow, "metadata": metadata}
+        return {**workflow, "metadata": metadata}
 
     def _get(self, name: str, query: dict[str, list[str]]) -> dict[str, Any]:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
@@ -69,6 +73,51 @@ class Argo:
         brief = {key: value for key, value in status.items() if f"status.{key}" in wanted}
         entry = {"entrypoint": "main"} if "spec.entrypoint" in wanted else {}
         return {"metadata": {"name": name}, "spec": entry, "status": brief}
+
+
+class Kubernetes(Argo):
+    """The API server of a cluster on which Argo Workflows is installed, or not."""
+
+    is_installed = True
+
+    def answer(
+        self, method: str, path: str, headers: Any, body: bytes
+    ) -> tuple[int, dict[str, Any] | str]:
+        self.asked.append((method, path))
+        if self.trouble:
+            return self.trouble.pop(0)
+        if headers["Authorization"] != f"Bearer {TOKEN}":
+            return _failure(401, "Unauthorized")
+        of_group = re.fullmatch(
+            r"/apis/argoproj\.io/v1alpha1/namespaces/([^/]+)/workflows(?:/([^/]+))?", path
+        )
+        if of_group is None or not self.is_installed:
+            return 404, "404 page not found"
+        namespace, name = of_group.groups()
+        if namespace == "forbidden":
+            return _failure(403, 'workflows.argoproj.io is forbidden: User "x" cannot create')
+        if method == "POST" and name is None:
+            return self._create_in(namespace, headers, body)
+        if method == "GET" and name in self.manifests:
+            return 200, self._get(name, {})
+        return _failure(404, f'workflows.argoproj.io "{name}" not found')
+
+    def _create_in(self, namespace: str, headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
+        if headers["Content-Type"] != "application/json":
+            return _failure(415, "the body of the request was in an unknown format")
+        workflow = json.loads(body)
+        if wrong := complaints(workflow):
+            return _failure(422, f"Workflow.argoproj.io is invalid: {wrong}")
+        if workflow["metadata"].get("namespace") != namespace:
+            return _failure(400, "the namespace of the provided object does not match")
+        if namespace != NAMESPACE:
+            return _failure(404, f'namespaces "{namespace}" not found')
+        return 201, self._kept(workflow)
+
+
+def _failure(code: int, message: str) -> tuple[int, dict[str, Any]]:
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+    return code, {**said, "message": message, "code": code}
 
 
 def handler(argo: Argo) -> type[BaseHTTPRequestHandler]:

@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
-from sonde.argo.server import Failure, Server, raise_worst, watch
+from sonde.argo.server import ARGO_SERVER, Server, watch
 from sonde.argo.settings import Argo as Settings
+from sonde.argo.status import Failure, raise_worst
 from sonde.argo.workflow import Publication, Task, workflows
 from sonde.errors import BackendError, ConfigError, DataError
 from tests.argo.argo import NAMESPACE, TOKEN, Argo, handler, node
@@ -37,7 +38,7 @@ def argo(authority):
 
         def connect(token=TOKEN, namespace=NAMESPACE, ca_file=authority.file):
             file = None if ca_file is None else str(ca_file)
-            return Server(f"https://127.0.0.1:{port}", namespace, token, file)
+            return Server(ARGO_SERVER, f"https://127.0.0.1:{port}", namespace, token, file)
 
         known.connect = connect
         yield known
@@ -100,14 +101,15 @@ class TestRefusals:
     def test_a_certificate_for_another_name(self, authority):
         known = Argo({})
         with serving(handler(known), authority.context("argo.example.org")) as port:
-            server = Server(f"https://127.0.0.1:{port}", NAMESPACE, TOKEN, str(authority.file))
+            address, file = f"https://127.0.0.1:{port}", str(authority.file)
+            server = Server(ARGO_SERVER, address, NAMESPACE, TOKEN, file)
             with pytest.raises(ConfigError, match="is for another name; write the name"):
                 server.submit(manifest())
 
     def test_nobody_there(self, authority):
         with serving(handler(Argo({}))) as port:
             pass
-        server = Server(f"https://127.0.0.1:{port}", NAMESPACE, TOKEN)
+        server = Server(ARGO_SERVER, f"https://127.0.0.1:{port}", NAMESPACE, TOKEN)
         with pytest.raises(BackendError, match=r"cannot be reached; is the address under \[argo\]"):
             server.submit(manifest())
 
@@ -117,8 +119,8 @@ class TestRefusals:
             ((500, {"message": "etcdserver: request is too large"}), "in trouble.*too large"),
             ((502, "<html>Bad Gateway</html>"), r"in trouble \(502\); try later: no reason"),
             ((503, {}), "no reason given"),
-            ((200, "<html>Log in</html>"), "does not answer as an Argo server does"),
-            ((200, {"items": []}), "does not answer as an Argo server does"),
+            ((200, "<html>Log in</html>"), "does not answer as the Argo server does; is `server`"),
+            ((200, {"items": []}), "does not answer as the Argo server does"),
         ],
     )
     def test_what_may_pass(self, argo, trouble, message):

@@ -63,6 +63,8 @@ def test_this_machine_needs_no_tls(host):
     [
         ('server = "argo.example.org"', "expected the address of the Argo server, https://"),
         ('server = "http://argo.example.org"', "clear text; write https://"),
+        ('cluster = "203.0.113.10"', "the address of the cluster's API, https://203.0.113.10, not"),
+        ('cluster = "http://203.0.113.10"', "clear text; write https://"),
         ('namespace = "My Namespace"', "is not a name in Kubernetes"),
         ("parallelism = 0", "expected 1 or more, not 0"),
         ("cpu = 0.5", "expected a whole number"),

@@ -17,12 +17,13 @@ import yaml
 from deltalake import write_deltalake
 
 from sonde.lake import Lake
+from sonde.run.runner import LEAST, Resources
 from sonde.site import Audience, site_table
 from sonde.stored import OWNER
 from sonde.table import Table
 from tests import browser
 from tests.argo import cluster, oci
-from tests.argo.argo import NAMESPACE, TOKEN, Argo, handler, node
+from tests.argo.argo import NAMESPACE, TOKEN, Argo, Kubernetes, handler, node
 from tests.argo.schema import complaints
 from tests.argo.tls import Authority, serving
 from tests.commands import ended
@@ -226,6 +227,17 @@ class TestRefusals:
         [
             ({}, (), "no Argo server is set; write its address"),
             ({"server": "https://127.0.0.1:9"}, (), "no token for the Argo server; set SONDE_ARGO"),
+            ({"cluster": "https://127.0.0.1:9"}, (), "no token for the cluster; set SONDE_ARGO"),
+            (
+                {"server": "https://a.example.org", "cluster": "https://127.0.0.1:9"},
+                (),
+                "are both set under [argo], here or in the environment; leave one of them out",
+            ),
+            (
+                {"cpu": 8, "memory": "4GB"},
+                ("--dry-run",),
+                '[argo.memory]: "4GB" is too little for 8 workers, one a core',
+            ),
             ({"image": ""}, ("--dry-run",), "is empty; leave the key out"),
             ({}, ("--dry-run", "--image-version", "v1"), "names its version already"),
             ({"server": "http://argo.example.org"}, (), "the token would travel in clear text"),
@@ -242,6 +254,20 @@ class TestRefusals:
         assert (code, said) == (2, "")
         assert message in errors
         assert "hunter2" not in errors
+        assert len(errors.splitlines()) == 1
+
+    def test_memory_that_is_just_enough(self, sonde, project):
+        """What is advised; a task with it starts its workers."""
+        set_argo(project, cpu=8, memory="4266MB")
+        code, _, errors = sonde("submit", "--project", project, *DATE, "--dry-run")
+        assert code == 2
+        assert 'three quarters of it; write "4267MB" or more, or lower `cpu`' in errors
+        text = (project / "sonde.toml").read_text()
+        (project / "sonde.toml").write_text(text.replace("4266MB", "4267MB"))
+        (manifest,) = dry_run(sonde, project)
+        (pod, _) = cluster.pods(manifest, "analyse")
+        given = Resources(int(pod.env["SONDE_RUN_WORKERS"]), pod.env["SONDE_RUN_MEMORY"])
+        assert given.megabytes_of_each == LEAST
 
     def test_no_image(self, sonde, project):
         code, _, errors = sonde("submit", "--project", project, *DATE, "--dry-run")
@@ -268,7 +294,7 @@ class TestRefusals:
 class TestSubmission:
     @pytest.fixture
     def argo(self, tmp_path, project, monkeypatch):
-        """Argo by the cluster's address and certificate, all of it from the environment."""
+        """An Argo server known by its address and certificate, all of it from the environment."""
         authority = Authority(tmp_path)
         known = Argo({"phase": "Succeeded", "progress": "3/3"})
         set_argo(project, namespace=NAMESPACE)
@@ -285,6 +311,22 @@ class TestSubmission:
         assert (code, errors) == (0, "")
         assert list(argo.manifests.values()) == [printed]
         assert said == (f"submitted sonde-2020-04-12-00000\n{PINNED}: {browser.SLUG}, {OTHER}\n")
+
+    def test_straight_to_the_cluster(self, sonde, project, tmp_path, monkeypatch):
+        """By its address, its certificate and a token, all of the environment."""
+        authority = Authority(tmp_path)
+        known = Kubernetes({"phase": "Running", "progress": "1/3"}, {"phase": "Succeeded"})
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        set_argo(project, namespace=NAMESPACE)
+        (printed,) = dry_run(sonde, project)
+        with serving(handler(known), authority.context("127.0.0.1")) as port:
+            monkeypatch.setenv("SONDE_ARGO_CLUSTER", f"https://127.0.0.1:{port}")
+            monkeypatch.setenv("SONDE_ARGO_CA_FILE", str(authority.file))
+            monkeypatch.setenv("SONDE_ARGO_TOKEN", TOKEN)
+            code, said, errors = sonde("submit", "--project", project, *DATE, "--wait")
+        assert (code, errors.strip()) == (0, "")
+        assert list(known.manifests.values()) == [printed]
+        assert said.endswith("sonde-2020-04-12-00000: Succeeded\n")
 
     def test_waiting(self, sonde, project, argo):
         code, said, _ = sonde("submit", "--project", project, *DATE, "--wait")

@@ -9,6 +9,8 @@ import pytest
 
 from tests.bigquery.emulator import Emulator, python
 
+collect_ignore = ["server.py"]  # runs in the emulator's own environment
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:

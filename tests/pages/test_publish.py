@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from sonde import publish
 from sonde.errors import BackendError
 from sonde.lake import Lake
+from sonde.plan.steps import health_table
 from sonde.project import Project
 from sonde.publish import finish, publish_shared
 from sonde.site import PRIVATE_SITE, SITE
@@ -221,6 +223,26 @@ class TestFailing:
         assert small.run(own, LAST_DAY + timedelta(1)) == []
         assert "2020-04-29" in small.text(small.site(own), "api/experiments.json")
         assert not publish_shared(Lake.open(own / "lake"))
+
+    def test_checks_stay_within_the_memory_of_the_project(self, own: Path):
+        """With next to none they fail, each alone, with the advice that steps give."""
+        day = LAST_DAY + timedelta(1)
+        project = Project.open(own, {})
+        work = project.work(day)
+        list(project.run(work, 1))
+        subjects = project.unpublished(work)
+        for each in subjects:
+            table = health_table(each.experiment)
+            project.lake.commit(table, [], [table.partition(each.experiment.slug)])
+        problems = [
+            each.problem
+            for each in finish(subjects, replace(project.setting(day), memory="1KB"))
+            if each.problem
+        ]
+        assert len(problems) == len(subjects) > 0
+        for problem in problems:
+            assert "the 1KB of memory it may use; raise `memory` under [run]" in problem.message
+        assert [each.problem for each in small.run(own, day)] == [None] * len(subjects)
 
 
 def one_page(tmp_path: Path, code: int, as_of: date = LAST_DAY, **how) -> str:

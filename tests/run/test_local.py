@@ -111,6 +111,7 @@ def test_workers_and_memory_by_default(given: Resources, processes: int, share: 
             '"1GB" is less than 3 workers need; write "1200MB" or more, or lower',
         ),
         (Resources(1, "1MB"), '"1MB" is less than a worker needs; write "400MB" or more$'),
+        (Resources(1, "1G"), r'\[run.memory\]: expected an amount of memory.*, not "1G"$'),
     ],
 )
 def test_too_little_memory_is_said_at_once(given: Resources, message: str) -> None:

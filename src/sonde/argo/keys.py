@@ -14,18 +14,21 @@ _OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _VOLUME = re.compile(rf"{_OBJECT.pattern}:/\S+")
 
 
-def _server(value: Any) -> kinds.Taken:
-    taken = kinds.name(value)
-    if taken.value is None:
-        return taken
-    url = urllib.parse.urlsplit(taken.value)
-    if url.scheme not in {"https", "http"} or not url.hostname:
-        raise ValueError(
-            f'expected the address of the Argo server, https://host:2746, not "{taken.value}"'
-        )
-    if url.scheme == "http" and not is_loopback(url.hostname):
-        raise ValueError("the token would travel in clear text; write https://")
-    return kinds.Taken(taken.value.rstrip("/"))
+def _address(of_what: str) -> kinds.Kind:
+    """Of a server that gets a token. of_what: it, and an example."""
+
+    def taken(value: Any) -> kinds.Taken:
+        taken = kinds.name(value)
+        if taken.value is None:
+            return taken
+        url = urllib.parse.urlsplit(taken.value)
+        if url.scheme not in {"https", "http"} or not url.hostname:
+            raise ValueError(f'expected the address of {of_what}, not "{taken.value}"')
+        if url.scheme == "http" and not is_loopback(url.hostname):
+            raise ValueError("the token would travel in clear text; write https://")
+        return kinds.Taken(taken.value.rstrip("/"))
+
+    return taken
 
 
 def _object(value: Any) -> kinds.Taken:
@@ -66,7 +69,8 @@ def _path(value: Any) -> kinds.Taken:
 
 # Of every key but `memory`, which `[run]` has as well.
 KINDS: Mapping[str, kinds.Kind] = {
-    "server": _server,
+    "server": _address("the Argo server, https://host:2746"),
+    "cluster": _address("the cluster's API, https://203.0.113.10"),
     "ca_file": kinds.name,
     "namespace": _object,
     "image": kinds.name,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Argo:
     """Where Argo is, and what a task gets. Names are those of objects in the namespace.
 
-    server: address of the Argo server. ca_file: certificates to trust in place of the system's.
+    server: address of the Argo server; or else cluster: that of the cluster's own API.
+    ca_file: certificates to trust in place of the system's.
     image: `registry/name`. image_version: a tag or digest; None: by the experiment's date.
     parallelism: tasks at once. cpu, memory: of one task. retries: after the first try.
     hours: the longest a task may take. keep_days: how long a finished workflow is listed.
@@ -19,6 +20,7 @@ class Argo:
     """
 
     server: str | None = None
+    cluster: str | None = None
     ca_file: str | None = None
     namespace: str = "argo"
     image: str | None = None

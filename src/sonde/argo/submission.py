@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from sonde.argo.connection import TOKEN
 from sonde.argo.images import Image, Images, Name, in_force, newest
 from sonde.argo.registry import Registry
-from sonde.argo.server import TOKEN, Server
+from sonde.argo.server import ARGO_SERVER, CLUSTER, Server
 from sonde.argo.settings import Argo
-from sonde.argo.workflow import Publication, Task, workflows
-from sonde.errors import ConfigError
+from sonde.argo.workflow import WORKERS, Publication, Task, of_workers, workflows
+from sonde.errors import ConfigError, Place
+from sonde.run.runner import LEAST
 
 if TYPE_CHECKING:
     from sonde.kept import Kept
@@ -30,6 +33,7 @@ class Submission:
 
 def prepare(work: Work, argo: Argo, environment: Mapping[str, str]) -> Submission:
     """The workflows that do what is to be done, and publish it. Asks the registry for images."""
+    _check_memory(argo)
     name = _name(argo)
     as_of = work.plan.as_of
     slugs = dict.fromkeys(
@@ -50,18 +54,36 @@ def _first_day(kept: Kept) -> date | None:
 
 
 def connect(argo: Argo, environment: Mapping[str, str]) -> Server:
-    """The Argo server of the settings, with the token of the environment."""
-    if argo.server is None:
+    """The Argo server or the cluster of the settings, with the token of the environment."""
+    if argo.server and argo.cluster:
+        raise ConfigError(
+            f"`server` ({argo.server}) and `cluster` ({argo.cluster}) are both set under [argo], "
+            "here or in the environment; leave one of them out"
+        )
+    address = argo.server or argo.cluster
+    if address is None:
         raise ConfigError(
             "no Argo server is set; write its address as `server` under [argo] in sonde.toml, or "
-            "set SONDE_ARGO_SERVER (--dry-run needs none)"
+            "that of the cluster's API as `cluster` (--dry-run needs none)"
         )
+    api = ARGO_SERVER if argo.server else CLUSTER
     token = environment.get(TOKEN, "").strip()
     if not token:
         raise ConfigError(
-            f"there is no token for the Argo server; set {TOKEN} to one (`argo auth token`)"
+            f"there is no token for {api.words.who}; set {TOKEN} to one (`{api.words.renewal}`)"
         )
-    return Server(argo.server, argo.namespace, token, argo.ca_file)
+    return Server(api, address, argo.namespace, token, argo.ca_file)
+
+
+def _check_memory(argo: Argo) -> None:
+    """Refuse at once what every task would refuse on the cluster."""
+    least = LEAST * argo.cpu
+    if of_workers(argo.memory) < least:
+        raise ConfigError(
+            f'"{argo.memory}" is too little for {argo.cpu} workers, one a core, which may hold '
+            f'three quarters of it; write "{math.ceil(least / WORKERS)}MB" or more, or lower `cpu`',
+            Place("sonde.toml", key="argo.memory"),
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from hera.workflows import models
 
 from sonde.argo.settings import Argo
+from sonde.memory import Memory
 
 MOST_TASKS = 500  # of a workflow: Argo keeps the state of each task in the workflow's own object,
 MOST_BYTES = 400_000  # and Kubernetes takes objects of up to 1.5 MB
@@ -22,7 +23,7 @@ RETRIED = (75, 137)  # exit codes: trying again can help; killed, for want of me
 RETRY_IF = (
     f"lastRetry.status == 'Error' || asInt(lastRetry.exitCode) in [{', '.join(map(str, RETRIED))}]"
 )
-_WORKERS = 0.75  # of a container's memory
+WORKERS = 0.75  # of a container's memory
 _TASKS = "tasks"
 _PROJECT = "project"
 
@@ -160,7 +161,7 @@ def _template(
 def _container(arguments: list[str], argo: Argo) -> models.Container:
     resources = {
         "cpu": models.Quantity(root=str(argo.cpu)),
-        "memory": models.Quantity(root=quantity(argo.memory)),
+        "memory": models.Quantity(root=Memory.of(argo.memory).quantity),
     }
     return models.Container(
         image="{{inputs.parameters.image}}",
@@ -168,7 +169,7 @@ def _container(arguments: list[str], argo: Argo) -> models.Container:
         args=arguments,
         env=[
             models.EnvVar(name="SONDE_RUN_WORKERS", value=str(argo.cpu)),
-            models.EnvVar(name="SONDE_RUN_MEMORY", value=_of_workers(argo.memory)),
+            models.EnvVar(name="SONDE_RUN_MEMORY", value=f"{of_workers(argo.memory)}MB"),
         ],
         env_from=[
             models.EnvFromSource(secret_ref=models.SecretEnvSource(name=name))
@@ -226,22 +227,7 @@ def _mounts(argo: Argo) -> list[models.VolumeMount]:
     return [project, *claims]
 
 
-def quantity(memory: str) -> str:
-    """An amount of memory as Kubernetes writes it.
-
-    >>> quantity("1.5GB"), quantity("512 MiB"), quantity("100kb")
-    ('1.5G', '512Mi', '100k')
-    """
-    unit = memory.lstrip("0123456789. ").upper().removesuffix("B")
-    number = memory[: len(memory) - len(memory.lstrip("0123456789."))]
-    if len(unit) == 2:
-        return f"{number}{unit[0]}i"
-    return number + ("k" if unit == "K" else unit)
-
-
-def _of_workers(memory: str) -> str:
-    """What a container's workers may hold: one is stopped a quarter above its share, and the
+def of_workers(memory: str) -> int:
+    """MB that a container's workers may hold: one is stopped a quarter above its share, and the
     process that starts them needs some, too. The container's own limit would end them all."""
-    number = float(memory[: len(memory) - len(memory.lstrip("0123456789."))])
-    unit = memory.lstrip("0123456789. ").upper().removesuffix("B").removesuffix("I")
-    return f"{number * _WORKERS:g}{unit}B"
+    return int(Memory.of(memory).megabytes * WORKERS)

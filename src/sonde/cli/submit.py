@@ -50,9 +50,9 @@ def command(
 ) -> None:
     """Find what is missing or out of date as of a day, and have Argo Workflows do it.
 
-    One task an experiment, then a publication. Where Argo is stands under [argo] in sonde.toml;
-    the token is read from SONDE_ARGO_TOKEN. Exit code: 0 when submitted; with --wait, as `sonde
-    run`, and 75 when trying again can help.
+    One task an experiment, then a publication. Where Argo or its cluster is stands under [argo] in
+    sonde.toml; the token is read from SONDE_ARGO_TOKEN. Exit code: 0 when submitted; with --wait,
+    as `sonde run`, and 75 when trying again can help.
     """
     from sonde.project import Project, yesterday
 
@@ -126,7 +126,8 @@ def _wait(server: Server, names: Sequence[str]) -> None:
     """Show how far they are; raise for who can act when something failed."""
     import time
 
-    from sonde.argo.server import raise_worst, watch
+    from sonde.argo.server import watch
+    from sonde.argo.status import raise_worst
     from sonde.cli.progress import spinner
 
     with spinner("tasks") as advance:

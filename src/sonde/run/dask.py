@@ -33,8 +33,7 @@ from sonde.run.runner import (
     Resources,
     Task,
     WorkerDiedError,
-    engine_memory,
-    megabytes,
+    engine_megabytes,
     wrong,
 )
 
@@ -174,7 +173,7 @@ def _on_worker(task: Task, do: Do[Task, Answer], setting: Setting, sonde: str) -
     """Do a task, on a worker that may have joined a moment ago."""
     if (own := version("sonde")) != sonde:
         raise BackendError(_differs("a worker", "sonde", own, sonde))
-    if not Lake.exists(setting.lake):
+    if not Lake.exists(setting.lake, setting.cache):
         raise BackendError(
             f"a worker does not find the lake {setting.lake}; put it on a disk that this machine "
             "and all workers share, under the same path"
@@ -188,7 +187,7 @@ def _engine_memory() -> str:
     limit: int | None = worker.memory_manager.memory_limit
     if not limit:
         return "1GB"
-    most = min(limit * _SHARE / 10**6, megabytes(engine_memory(limit // 10**6)))
+    most = min(limit * _SHARE / 10**6, engine_megabytes(limit // 10**6))
     return f"{int(most / worker.state.nthreads)}MB"
 
 

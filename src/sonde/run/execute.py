@@ -22,6 +22,7 @@ from sonde.run.estimate import Estimated
 from sonde.run.made import MadeFrom, query_id, stored
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.run.warehouse import InFiles, Warehouse
+from sonde.store import Cache
 from sonde.table import Partition
 from sonde.warehouse.bigquery import BigQuery
 from sonde.warehouse.duckdb import Limits
@@ -92,10 +93,10 @@ Report: TypeAlias = Done | Failed | Skipped
 class Setting:
     """What a step needs to know of the deployment: it runs anywhere with it.
 
-    lake: where results go. sources: the folder of the tables people have. configuration: where
+    lake: where results go. sources: where the tables are that people have. configuration: where
     the declarations come from, to be kept beside the results; configurations: of some experiments,
-    by slug, in its place. windows: how they are computed. bigquery: where units are found and
-    counted; None: in files.
+    by slug, in its place. windows: how they are computed. cache: where a machine keeps copies of
+    what is in a bucket. bigquery: where units are found and counted; None: in files.
     """
 
     lake: str
@@ -106,14 +107,22 @@ class Setting:
     memory: str = "1GB"
     configurations: Mapping[str, str] = field(default_factory=dict)
     windows: WindowsFrom = WindowsFrom.ROWS
+    cache: Cache = field(default_factory=Cache)
     bigquery: Account | None = None
 
+    def open_lake(self) -> Lake:
+        """The lake, made when absent."""
+        return Lake.open(self.lake, self.cache)
 
-def tables_of(setting: Setting) -> Tables:
-    """The tables people have, wherever they are."""
-    if setting.bigquery is not None:
-        return RemoteTables(BigQuery(setting.bigquery))
-    return Sources(Path(setting.sources), setting.tables)
+    def find_sources(self) -> Sources:
+        """The tables people have."""
+        return Sources(self.sources, self.tables, cache=self.cache)
+
+    def find_tables(self) -> Tables:
+        """The same, or those in BigQuery where that is the warehouse."""
+        if self.bigquery is not None:
+            return RemoteTables(BigQuery(self.bigquery))
+        return self.find_sources()
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -132,7 +141,7 @@ def execute(batch: Batch, setting: Setting) -> list[Report]:
     fail too. Too little memory for one query is that batch's matter.
     """
     started = time.perf_counter()
-    lake = Lake.open(setting.lake)
+    lake = setting.open_lake()
     try:
         with TemporaryDirectory(prefix="sonde-") as spill:
             return _fill(batch, setting, lake, Path(spill))
@@ -147,7 +156,7 @@ def fail(batch: Batch, problem: Problem, setting: Setting, seconds: float = 0.0)
     reports: list[Report] = [
         Failed(step, problem, seconds / len(batch.steps)) for step in batch.steps
     ]
-    _record(reports, Lake.open(setting.lake))
+    _record(reports, setting.open_lake())
     return reports
 
 
@@ -165,7 +174,7 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
 def _opened(setting: Setting, lake: Lake, spill: Path) -> AbstractContextManager[Warehouse]:
     if setting.bigquery is not None:
         return InBigQuery.opened(setting.bigquery, setting.as_of)
-    sources = Sources(Path(setting.sources), setting.tables)
+    sources = setting.find_sources()
     limits = Limits(setting.memory, spill)
     return InFiles.opened(sources, lake, setting.windows, limits, setting.as_of)
 

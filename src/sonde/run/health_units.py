@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sonde.experiment import Experiment
 from sonde.sql.text import identifier, quoted
 from sonde.stats.counts import Floats
-from sonde.warehouse.duckdb import Limits, Session
+from sonde.warehouse.duckdb import Session
 
 Flags = npt.NDArray[np.bool_]
 
@@ -53,15 +53,15 @@ class Enrolled:
         return total
 
 
-def read_enrolled(experiment: Experiment, as_of: date, file: Path) -> Enrolled:
+def read_enrolled(experiment: Experiment, session: Session, file: Path) -> Enrolled:
     """The counts of an enrollments file."""
-    segments = [segment.name for segment in experiment.segments]
-    with Session(as_of, Limits(), [file.parent]) as session:
-        known = session.columns(f"read_parquet({quoted(str(file))})")
-        segments = [name for name in segments if name in known]
-        number = "sum(units)" if "units" in known else "count(*)"  # counted where they are
-        rows = session.rows(_kinds(file, segments, number))
-        several, pairs = session.rows(_several(file, "units" in known))[0]
+    rows_of = f"read_parquet({quoted(str(file))})"
+    known = session.columns(rows_of)
+    segments = [each.name for each in experiment.segments if each.name in known]
+    is_counted = "units" in known  # where they are, as in BigQuery
+    found = session.rows(_kinds(rows_of, segments, "sum(units)" if is_counted else "count(*)"))
+    rows = [row[1:] for row in found if not row[0]]
+    several = session.rows(_several(rows_of, is_counted))[0][0] if len(rows) < len(found) else 0
     declared = {b.slug: b.ratio for b in experiment.branches if b.ratio > 0}
     strangers: dict[str, int] = {}
     for row in rows:
@@ -72,7 +72,7 @@ def read_enrolled(experiment: Experiment, as_of: date, file: Path) -> Enrolled:
         declared,
         segments,
         units=int(sum(row[-1] for row in rows) + several),
-        several=int(several) if pairs else 0,
+        several=int(several),
         strangers=strangers,
     )
 
@@ -108,16 +108,14 @@ def _enrolled(
     )
 
 
-def _kinds(file: Path, segments: Sequence[str], number: str) -> str:
+def _kinds(rows_of: str, segments: Sequence[str], number: str) -> str:
     columns = "".join(f", {identifier(name)}" for name in segments)
-    return f"""SELECT branch, enrollment_date, exposure_date IS NOT NULL{columns}, {number}
-FROM read_parquet({quoted(str(file))})
-WHERE NOT in_several_branches
+    kind = f"branch, enrollment_date, exposure_date IS NOT NULL{columns}"
+    return f"""SELECT in_several_branches, {kind}, {number}
+FROM {rows_of}
 GROUP BY ALL ORDER BY ALL"""
 
 
-def _several(file: Path, is_counted: bool) -> str:
-    number = "coalesce(sum(units), 0)" if is_counted else "count(DISTINCT analysis_id)"
-    return f"""SELECT {number}, count(*)
-FROM read_parquet({quoted(str(file))})
-WHERE in_several_branches"""
+def _several(rows_of: str, is_counted: bool) -> str:
+    number = "sum(units)" if is_counted else "count(DISTINCT analysis_id)"
+    return f"SELECT {number} FROM {rows_of} WHERE in_several_branches"

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from sonde.errors import BackendError, ConfigError, Place, did_you_mean
+from sonde.memory import Memory
 from sonde.run.execute import Setting
 
 GROUP = "sonde.runners"
@@ -93,14 +94,14 @@ class Resources:
         if self.workers is not None:
             return self.workers
         cores = _cores()
-        return cores if self.memory is None else max(1, min(cores, megabytes(self.memory) // LEAST))
+        return cores if self.memory is None else max(1, min(cores, self._megabytes // LEAST))
 
     @property
     def megabytes_of_each(self) -> int:
         """What one of the processes may hold. Raises ConfigError when that is too little."""
         if self.memory is None:
             return _USUAL
-        share = megabytes(self.memory) // self.processes
+        share = self._megabytes // self.processes
         if share < LEAST:
             workers = "a worker needs" if self.processes == 1 else f"{self.processes} workers need"
             raise wrong(
@@ -109,6 +110,14 @@ class Resources:
                 "more" + (", or lower `workers`" if self.processes > 1 else ""),
             )
         return share
+
+    @property
+    def _megabytes(self) -> int:
+        """Of all; there must be an amount."""
+        try:
+            return Memory.of(self.memory or "").megabytes
+        except ValueError as error:
+            raise wrong("memory", str(error)) from None
 
 
 def runner(name: str, resources: Resources) -> Runner:
@@ -140,20 +149,9 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _USUAL = 1000  # MB of a process when nobody says otherwise
 _PYTHON = 300  # MB that a process of a large step held beside the engine's limit, as measured
 LEAST = _PYTHON + 100  # MB: an engine with less does not get far
-
-
-def megabytes(memory: str) -> int:
-    """An amount as in sonde.toml.
-
-    >>> megabytes("1.5 GB"), megabytes("512MiB")
-    (1500, 512)
-    """
-    text = memory.replace(" ", "").upper().removesuffix("B").removesuffix("I")
-    return int(float(text[:-1]) * _UNITS[text[-1]] / 10**6)
 
 
 def engine_memory(share: int) -> str:
@@ -162,4 +160,9 @@ def engine_memory(share: int) -> str:
     >>> engine_memory(1000)
     '700MB'
     """
-    return f"{max(share, LEAST) - _PYTHON}MB"
+    return f"{engine_megabytes(share)}MB"
+
+
+def engine_megabytes(share: int) -> int:
+    """The same as a number."""
+    return max(share, LEAST) - _PYTHON
