@@ -5,7 +5,7 @@ Tables have Jetstream's columns in Jetstream's order; what sonde adds comes last
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -119,9 +119,7 @@ def unit_metrics(
 
     table: of enrollments.
     """
-    units = ["analysis_id", "branch", "enrollment_date", "num_enrollment_events",
-             *(s.name for s in experiment.segments), "analysis_window_start",
-             "analysis_window_end", "exposure_date", "num_exposure_events"]  # fmt: skip
+    units = unit_columns(s.name for s in experiment.segments)
     keys = ",\n  ".join(f"e.{backquoted(c)}" for c in units)
     values = [f"{m.select_expression} AS {backquoted(m.name)}" for m in metrics]
     unit = f"ds.{source.unit_column(experiment.analysis_unit)}"
@@ -195,31 +193,35 @@ def temporary(table: str, query: str) -> str:
     return f"CREATE TABLE {table}\nOPTIONS (expiration_timestamp = {expires}) AS\n{query}"
 
 
-def union_view(tables: Mapping[int, str]) -> str:
+def union_view(tables: Mapping[int, str], columns: Iterable[str]) -> str:
     """The rows of the tables of each window, with its index."""
+    names = ", ".join(map(backquoted, columns))
     return "\nUNION ALL\n".join(
-        f"SELECT *, {index} AS window_index FROM {table}" for index, table in tables.items()
+        f"SELECT {names}, {index} AS window_index FROM {table}" for index, table in tables.items()
     )
 
 
-UNIT_COLUMNS = ("analysis_id", "branch", "enrollment_date", "num_enrollment_events",
-                "analysis_window_start", "analysis_window_end", "window_index")  # fmt: skip
+_KEYS = ("analysis_id", "branch", "enrollment_date", "num_enrollment_events",
+         "analysis_window_start", "analysis_window_end")  # fmt: skip
+
+
+def unit_columns(segments: Iterable[str]) -> list[str]:
+    """Of a table of units' metrics, the columns that tell of the unit and the window."""
+    return [*_KEYS[:4], *segments, *_KEYS[4:], "exposure_date", "num_exposure_events"]
 
 
 def metrics_view(
-    segments: Sequence[Segment], sources: Sequence[tuple[Mapping[int, str], Sequence[str]]]
+    segments: Sequence[str], sources: Sequence[tuple[Mapping[int, str], Sequence[str]]]
 ) -> str:
     """Every unit and window once, with the columns of all sources.
 
     sources: for each its tables by window, and the columns that are its own.
     """
-    exposures = ("exposure_date", "num_exposure_events")
     parts = []
     for place, (tables, own) in enumerate(sources):
-        shared = [s.name for s in segments] + list(exposures) if place == 0 else []
-        columns = ", ".join(backquoted(c) for c in (*UNIT_COLUMNS, *shared, *own))
-        parts.append(f"(SELECT {columns} FROM (\n{indented(union_view(tables))}\n))")
-    using = f"USING ({', '.join(UNIT_COLUMNS)})"
+        columns = [*(unit_columns(segments) if place == 0 else _KEYS), *own]
+        parts.append(f"(\n{indented(union_view(tables, columns))}\n)")
+    using = f"USING ({', '.join((*_KEYS, 'window_index'))})"
     joined = parts[0] + "".join(f"\nFULL OUTER JOIN {part} {using}" for part in parts[1:])
     return f"SELECT *\nFROM {joined}"
 

@@ -41,6 +41,7 @@ class BigQuery:
         self._emulator = os.environ.get(EMULATOR)
         self._bigquery = _client_library()
         self._made: set[str] = set()
+        self._client = self._connected()
 
     def table(self, name: str, dataset: str | None = None) -> str:
         """A table of the dataset that is written to, as SQL."""
@@ -178,8 +179,7 @@ class BigQuery:
             _SECONDS
         )
 
-    @cached_property
-    def _client(self) -> Any:
+    def _connected(self) -> Any:
         found: dict[str, Any] = {"project": self.account.project, "location": self.account.location}
         if self._emulator is not None:
             credentials = importlib.import_module("google.auth.credentials")
