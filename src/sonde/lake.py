@@ -1,4 +1,4 @@
-"""Tables and receipts in a folder: Delta Lake, one Parquet file a partition.
+"""Tables and receipts in a store: Delta Lake, one Parquet file a partition.
 
 A partition's fingerprint is a partition column of its file, so the receipt is the Delta log's own
 entry for the file: a commit makes data and receipt visible together, or neither. Files carry flat
@@ -8,7 +8,6 @@ names; the log holds the values of key, mark and fingerprint columns, so a slug 
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,11 +24,13 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from sonde.errors import BackendError
+from sonde.store import Cache, Store, Stored, open_store
 from sonde.table import Partition, Receipt, Table
 
 FORMAT = 1  # of the lake: raise it when an older sonde could no longer read or rightly extend it
 FINGERPRINT = "fingerprint"
 _MARKER = "_sonde.json"
+_LOG = "_delta_log"
 _TRIES = 20
 
 
@@ -45,40 +46,53 @@ class Filled:
 
 
 class Lake:
-    """The tables under one folder. Safe with several processes at once."""
+    """The tables in one store. Safe with several processes at once.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Files are read and written in a folder, `root`; when the store is a bucket, it holds copies.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.root = store.root
 
     @classmethod
-    def open(cls, url: str | Path) -> Lake:
-        """The lake at `url`, made when absent. Raises BackendError when it cannot be used."""
-        root = Path(str(url).removeprefix("file://"))
-        with _disk(root):
-            root.mkdir(parents=True, exist_ok=True)
-            marker = root / _MARKER
-            if not marker.exists():
-                _write_whole(marker, json.dumps({"format": FORMAT}))
-            _check_format(marker)
-        return cls(root)
+    def open(cls, url: str | Path, cache: Cache | None = None) -> Lake:
+        """The lake at `url`, made when absent. Raises BackendError when it cannot be used.
+
+        cache: where copies are kept of what is in a bucket.
+        """
+        store = open_store(str(url), cache or Cache())
+        with store.failures():
+            marker = store.read(_MARKER)
+            if marker is None:
+                store.create(_MARKER, json.dumps({"format": FORMAT}).encode())
+            else:
+                _check_format(marker, store.url)
+        return cls(store)
 
     @staticmethod
-    def exists(url: str | Path) -> bool:
+    def exists(url: str | Path, cache: Cache | None = None) -> bool:
         """Whether there is a lake at `url` already."""
-        return (Path(str(url).removeprefix("file://")) / _MARKER).is_file()
+        return open_store(str(url), cache or Cache()).read(_MARKER) is not None
+
+    @property
+    def url(self) -> str:
+        """Where it is; `open` takes it."""
+        return self.store.url
 
     def folder(self, table: Table) -> Path:
-        """Where the table's files stand."""
-        return self.root / table.path
+        """Where the table's files are read and written."""
+        return self.root / self.store.folder(table.path)
 
     def version(self, table: Table) -> int:
         """The number of the table's newest commit, without reading it; -1 when there is none."""
-        try:
-            names = [each.name for each in (self.folder(table) / "_delta_log").iterdir()]
-        except FileNotFoundError:
-            return -1
+        names = self.store.within(f"{self.store.folder(table.path)}/{_LOG}")
         numbers = (name.partition(".")[0] for name in names)
         return max((int(number) for number in numbers if number.isdecimal()), default=-1)
+
+    def changed(self, table: Table) -> int | None:
+        """A number that differs once the table has changed; None: it cannot be relied on."""
+        return self.store.changed(f"{self.store.folder(table.path)}/{_LOG}")
 
     def receipts(self, table: Table) -> dict[tuple[str, ...], Receipt]:
         """What exists, by key; empty when the table does not exist yet."""
@@ -93,19 +107,36 @@ class Lake:
         """What existed after each commit, the newest first, as far back as the log goes."""
         for number in range(self.version(table), -1, -1):
             try:
-                delta = DeltaTable(str(self.folder(table)), version=number)
+                delta = self._opened(table, number)
             except DeltaError:
                 return  # the log begins later
             yield _receipts(table, delta)
 
+    def fetch(self, receipts: Iterable[Receipt]) -> None:
+        """Make files of partitions be at hand, all at once: `file` would take one by one."""
+        self.store.fetch(map(self._stored, receipts))
+
     def file(self, receipt: Receipt) -> Path:
-        """The Parquet file of a partition."""
+        """The Parquet file of a partition, at hand."""
+        self.store.fetch([self._stored(receipt)])
+        return self.path(receipt)
+
+    def path(self, receipt: Receipt) -> Path:
+        """Where the file of a partition is read once it is fetched."""
         return self.folder(receipt.partition.table) / receipt.path
+
+    def is_gone(self, receipt: Receipt) -> bool:
+        """Whether the file of a partition of the past is no longer there."""
+        return bool(self.store.gone([self._stored(receipt)]))
+
+    def delete(self, receipt: Receipt) -> None:
+        """Remove the file of a partition that nobody sees any more."""
+        self.store.delete(self._stored(receipt).name)
 
     def stage(self, table: Table) -> Path:
         """A new file name in the table's folder. Invisible until committed."""
         folder = self.folder(table)
-        with _disk(self.root):
+        with self.store.writing():
             folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{uuid.uuid4().hex}.parquet"
 
@@ -114,7 +145,7 @@ class Lake:
         """A staged file that is removed again when writing it fails."""
         path = self.stage(table)
         try:
-            with _disk(self.root):
+            with self.store.writing():
                 yield path
         except BaseException:
             path.unlink(missing_ok=True)
@@ -141,9 +172,9 @@ class Lake:
         the same thing, else it replaces the first's.
         """
         dropped = {partition.key for partition in remove}
-        waiting = list(filled)
+        waiting, sent = list(filled), set[str]()
         for attempt in range(_TRIES):
-            with _disk(self.root):
+            with self.store.failures():
                 delta = self._delta(table)
                 if delta is None:
                     if not waiting:
@@ -154,6 +185,9 @@ class Lake:
                 stale = [current[k] for k in dropped if k in current]
                 if not waiting and not stale:
                     return
+                names = {self._name(table, item.path) for item in waiting} - sent
+                self.store.send(names)
+                sent |= names
                 if self._try_commit(table, delta, waiting, current, stale):
                     return
             time.sleep(0.02 * attempt)
@@ -165,39 +199,60 @@ class Lake:
         if delta is None:
             return pa.table({})
         filters = [(name, "=", value) for name, value in (keys or {}).items()]
-        try:
+        self.store.fetch(self._parts(table, delta, keys or {}))
+        with self.store.failures():
             # Delta's own file system is Python that Arrow's threads call, and may still call when
             # the process ends: that aborts a short command.
             files = SubTreeFileSystem(str(self.folder(table)), LocalFileSystem())
             return delta.to_pyarrow_table(filters=filters or None, filesystem=files)
-        except DeltaError as error:
-            raise BackendError(f"{table.path} cannot be read: {error}") from error
+
+    def folders(self) -> list[str]:
+        """The names of the folders of tables."""
+        return [name for name in self.store.within("") if "." not in name]
 
     def tables(self, prefix: str) -> list[Table]:
         """The tables in a folder of the lake, without their key columns."""
-        folder = self.root / prefix
-        logs = sorted(folder.glob("**/_delta_log")) if folder.is_dir() else []
-        return [Table(str(log.parent.relative_to(self.root))) for log in logs]
+        names = self.store.within(prefix)
+        if _LOG in names:
+            return [Table(prefix)]
+        folders = sorted(name for name in names if "." not in name)
+        return [table for name in folders for table in self.tables(f"{prefix}/{name}")]
+
+    def _name(self, table: Table, path: str) -> str:
+        return f"{self.store.folder(table.path)}/{path}"
+
+    def _stored(self, receipt: Receipt) -> Stored:
+        return Stored(self._name(receipt.partition.table, receipt.path), receipt.size)
+
+    def _opened(self, table: Table, version: int | None = None) -> DeltaTable:
+        address = self.store.address(self.store.folder(table.path))
+        return DeltaTable(address, version=version, storage_options=self.store.options)
 
     def _delta(self, table: Table) -> DeltaTable | None:
-        folder = self.folder(table)
-        if not (folder / "_delta_log").is_dir():
+        if self.store.lacks(f"{self.store.folder(table.path)}/{_LOG}"):
             return None
-        try:
-            return DeltaTable(str(folder))
-        except TableNotFoundError:
-            return None
-        except DeltaError as error:
-            raise BackendError(f"{table.path} cannot be read: {error}") from error
+        with self.store.failures():
+            try:
+                return self._opened(table)
+            except TableNotFoundError:
+                return None
+
+    def _parts(self, table: Table, delta: DeltaTable, keys: Mapping[str, str]) -> Iterator[Stored]:
+        """The files of some partitions."""
+        actions = delta.get_add_actions(flatten=True)
+        names = ["path", "size_bytes", *(f"partition.{name}" for name in keys)]
+        for path, size, *values in zip(*(actions[n].to_pylist() for n in names), strict=True):
+            if values == list(keys.values()):
+                yield Stored(self._name(table, path), size)
 
     def _create(self, table: Table, filled: Sequence[Filled]) -> DeltaTable:
-        folder = self.folder(table)
         try:
             return DeltaTable.create(
-                str(folder),
+                self.store.address(self.store.folder(table.path)),
                 Schema.from_arrow(self._schema(table, None, filled)),
                 partition_by=_columns(table),
                 mode="error",
+                storage_options=self.store.options,
                 configuration={
                     "delta.checkpointInterval": "20",
                     "delta.setTransactionRetentionDuration": "interval 7 days",
@@ -226,7 +281,7 @@ class Lake:
             receipt = current.get(item.partition.key)
             if receipt is not None and receipt.fingerprint == item.fingerprint:
                 if receipt.path != item.path:
-                    (self.folder(item.partition.table) / item.path).unlink(missing_ok=True)
+                    self.store.delete(self._name(item.partition.table, item.path))
             else:
                 waiting.append(item)
         return waiting
@@ -314,36 +369,13 @@ def _receipts(table: Table, delta: DeltaTable) -> dict[tuple[str, ...], Receipt]
     return receipts
 
 
-def _check_format(marker: Path) -> None:
+def _check_format(marker: bytes, url: str) -> None:
     try:
-        found = json.loads(marker.read_text())["format"]
+        found = json.loads(marker)["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BackendError(f"{marker} is not sonde's; is {marker.parent} a lake?") from error
+        raise BackendError(f"{url}/{_MARKER} is not sonde's; is {url} a lake?") from error
     if not isinstance(found, int) or found > FORMAT:
         raise BackendError(
-            f"the lake {marker.parent} was written by a newer sonde (format {found}, this one "
+            f"the lake {url} was written by a newer sonde (format {found}, this one "
             f"knows up to {FORMAT}); upgrade with `pip install -U sonde`"
         )
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(path)
-
-
-@contextmanager
-def _disk(root: Path) -> Iterator[None]:
-    """Say in one sentence what a person can do about a disk that fails."""
-    try:
-        yield
-    except (OSError, DeltaError) as error:
-        if isinstance(error, CommitFailedError | TableNotFoundError):
-            raise
-        text = str(error)
-        if "No space left" in text or "ENOSPC" in text:
-            raise BackendError(
-                f"the disk of the lake {root} is full; free some space and run again "
-                "(what was committed is kept, nothing is half-written)"
-            ) from error
-        raise BackendError(f"the lake {root} cannot be used: {text}") from error

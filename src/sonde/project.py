@@ -101,7 +101,7 @@ class Project:
     @cached_property
     def lake(self) -> Lake:
         """The lake; made when absent."""
-        return Lake.open(self.settings.lake_url)
+        return Lake.open(self.settings.lake_url, self.settings.cache)
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -111,12 +111,18 @@ class Project:
     @cached_property
     def sources(self) -> Sources:
         """The tables people have."""
-        return Sources(self.lake.root, self.settings.tables)
+        return self.sources_at()
+
+    def sources_at(self, numbers: Mapping[str, int] | None = None) -> Sources:
+        """The same, some Delta tables at a commit in place of the newest, by their names."""
+        settings = self.settings
+        return Sources(self.lake.url, settings.tables, numbers, settings.cache)
 
     @cached_property
     def pins(self) -> Pins:
         """What experiments keep, as far as it is written down."""
-        return Pins(self.lake if Lake.exists(self.settings.lake_url) else None)
+        is_there = Lake.exists(self.settings.lake_url, self.settings.cache)
+        return Pins(self.lake if is_there else None)
 
     def keeper(self, as_of: date) -> Keeper:
         """Who knows by which configuration an experiment is analysed."""
@@ -330,14 +336,15 @@ class Project:
     def setting(self, as_of: date, kept: Iterable[Kept] = ()) -> Setting:
         """What a step needs to know of this deployment; its memory is the runner's to say."""
         return Setting(
-            lake=str(self.lake.root),
-            sources=str(self.lake.root),
+            lake=self.lake.url,
+            sources=self.lake.url,
             as_of=as_of,
             configuration=self.configuration.read_at,
             configurations={each.slug: each.read_at for each in kept},
             tables=self.settings.tables,
             memory=self._memory_of_one(),
             windows=self.settings.windows,
+            cache=self.settings.cache,
         )
 
     def _memory_of_one(self) -> str:

@@ -139,7 +139,7 @@ class _Past:
         experiment = project.configuration.at(made_from.configuration).resolve(self._record)
         steps = _steps(experiment.experiment, self._record, batch)
         numbers = dict(batch.numbers)
-        sources = Sources(project.lake.root, project.settings.tables, numbers)
+        sources = project.sources_at(numbers)
         for step in steps.values():
             _check_files(sources, numbers, step)
         for result in results:
@@ -160,7 +160,7 @@ class _Past:
         lake = self._project.lake
         for receipts in lake.history(enrollments_table(experiment)):
             for receipt in receipts.values():
-                if receipt.fingerprint == made_from.enrollments and lake.file(receipt).is_file():
+                if receipt.fingerprint == made_from.enrollments and not lake.is_gone(receipt):
                     return receipt
         raise DataError(
             f"the enrollments of then ({made_from.enrollments}) are gone: their table was vacuumed"
@@ -211,8 +211,8 @@ def _check_files(sources: Sources, numbers: Mapping[str, int], step: Step) -> No
     """Raises DataError when a file of a version is gone."""
     first, last = _days(step)
     for name, number in numbers.items():
-        files = sources.find(TableName.parse(name)).within(first, last)
-        if not all(Path(file.path).is_file() for file in files):
+        table = sources.find(TableName.parse(name))
+        if table.has_lost(table.within(first, last)):
             raise DataError(
                 f"version {number} of table {name} is gone: it was vacuumed, and files of the days "
                 f"{first} to {last} are no longer there"

@@ -43,6 +43,7 @@ def counts_and_estimates(lake: Lake, experiment: Experiment) -> pa.Table:
         "branch",
         "comparison",
         "comparison_to_branch",
+        "data_source",
     )
     return table.sort_by([(name, "ascending") for name in order])
 

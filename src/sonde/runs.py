@@ -76,8 +76,8 @@ def runs(lake: Lake) -> list[dict[str, Any]]:
 
 def runs_tables(lake: Lake) -> list[Table]:
     """Those of every dataset."""
-    logs = sorted(lake.root.glob(f"*/{_RUNS}/_delta_log"))
-    return [runs_table(log.parent.parent.name) for log in logs]
+    tables = map(runs_table, sorted(lake.folders()))
+    return [table for table in tables if lake.version(table) >= 0]
 
 
 def newest(rows: Iterable[Mapping[str, Any]], most: int) -> list[dict[str, Any]]:

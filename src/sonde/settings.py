@@ -20,6 +20,7 @@ from sonde.errors import ConfigError, ConfigErrors, Place, did_you_mean
 from sonde.experiment import EnrollmentsQueryType
 from sonde.login import Login, PasswordLogin, ProxyLogin
 from sonde.memory import Memory
+from sonde.store import Cache
 from sonde.window import WindowsFrom
 from sonde.wire.names import METRIC_HUB
 
@@ -31,6 +32,7 @@ class Settings:
     """Where things are. Paths are absolute; a URL stays as it is written.
 
     folder: that of `sonde.toml`; a relative path is relative to it, also in the environment.
+    cache: where copies are kept of what is in a bucket.
     config_url: the folder that shows `<slug>.toml` to people.
     tables: names of BigQuery tables, or patterns with `*`, to a folder, file, glob or URL; the
     first that fits counts.
@@ -47,6 +49,7 @@ class Settings:
     experiments_source: str
     config_repos: tuple[str, ...]
     lake_url: str
+    cache: Cache = field(default_factory=Cache)
     config_url: str = METRIC_HUB
     tables: Mapping[str, str] = field(default_factory=dict)
     runner: str = "local"
@@ -98,6 +101,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         config_repos=tuple(_absolute(repo, folder) for repo in value["SONDE_CONFIG_REPOS"]),
         config_url=value["SONDE_CONFIG_URL"],
         lake_url=_absolute(value["SONDE_LAKE_URL"], folder),
+        cache=_cache(value, folder),
         tables={name: _absolute(location, folder) for name, location in tables.items()},
         runner=value["SONDE_RUN_RUNNER"],
         scheduler=value["SONDE_RUN_SCHEDULER"],
@@ -174,6 +178,13 @@ def _memory(value: Any) -> kinds.Taken:
     return kinds.Taken(value)
 
 
+def _size(value: Any) -> kinds.Taken:
+    try:
+        return kinds.Taken(Memory.of(str(value)).bytes)
+    except ValueError:
+        raise ValueError(f'expected an amount of disk, such as "20GB", not "{value}"') from None
+
+
 @dataclass(frozen=True)
 class _Key:
     """A key of the file. parse: from the text of a variable to what the file would hold."""
@@ -213,6 +224,8 @@ _KEYS = (
     _Key("config", "repos", _locations, _separated, default=("metric-hub",)),
     _Key("config", "url", _web_address, default=METRIC_HUB),
     _Key("lake", "url", kinds.name, default="lake"),
+    _Key("lake", "cache", kinds.name),
+    _Key("lake", "cache_size", _size),
     _Key("run", "runner", kinds.name, default="local"),
     _Key("run", "scheduler", _scheduler),
     _Key("run", "workers", kinds.whole(1), _digits),
@@ -375,6 +388,12 @@ def _argo(value: Mapping[str, Any], folder: Path) -> Argo:
     given = {key.name: value[key.variable] for key in _KEYS if key.section == "argo"}
     ca_file = given["ca_file"]
     return Argo(**{**given, "ca_file": ca_file and _absolute(ca_file, folder)})
+
+
+def _cache(value: Mapping[str, Any], folder: Path) -> Cache:
+    place, size = value["SONDE_LAKE_CACHE"], value["SONDE_LAKE_CACHE_SIZE"]
+    cache = Cache(Path(_absolute(place, folder)) if place else None)
+    return cache if size is None else replace(cache, size=size)
 
 
 def _absolute(location: str, folder: Path) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import enum
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,6 @@ SITE_COLUMNS = pa.schema(
     ]
 )
 
-_TICK = 2_000_000_000
 _INDEX = ["path", "media_type", "etag"]
 
 
@@ -69,10 +67,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Contents:
-    """What is published: the partitions' files, and the entries of each audience by path."""
+    """What is published: the partitions' files, their receipts, each audience's entries by path."""
 
     read: Mapping[tuple[str, ...], tuple[Entry, ...]] = field(default_factory=dict)
     stored: Mapping[tuple[str, ...], Path] = field(default_factory=dict)
+    receipts: Mapping[Path, Receipt] = field(default_factory=dict)
     public: Mapping[str, Entry] = field(default_factory=dict)
     private: Mapping[str, Entry] = field(default_factory=dict)
 
@@ -86,7 +85,7 @@ class Site:
     def __init__(self, lake: Lake, memory: int = 256 * 2**20) -> None:
         self._lake = lake
         self._contents = _Contents()
-        self._bodies = _Bodies(memory)
+        self._bodies = _Bodies(memory, self._at_hand)
         self._refreshing = threading.Lock()
         self._changed: tuple[int | None, ...] = (None,)
 
@@ -97,8 +96,7 @@ class Site:
         """
         with self._refreshing:
             tables = (SITE, PRIVATE_SITE)
-            logs = [self._lake.folder(table) / "_delta_log" for table in tables]
-            changed = tuple(_changed(log) for log in logs if log.is_dir())
+            changed = tuple(self._lake.changed(table) for table in tables)
             if None not in changed and changed == self._changed:
                 return
             receipts = {
@@ -106,7 +104,7 @@ class Site:
                 for table in tables
                 for key, receipt in self._lake.receipts(table).items()
             }
-            stored = {key: self._lake.file(receipt) for key, receipt in receipts.items()}
+            stored = {key: self._lake.path(receipt) for key, receipt in receipts.items()}
             if stored != self._contents.stored:
                 self._contents = self._read(receipts, stored)
             self._changed = changed
@@ -140,10 +138,16 @@ class Site:
         contents = self._contents
         return sorted({*contents.public, *(contents.private if private else ())})
 
+    def _at_hand(self, stored: Path) -> None:
+        """Fetch a file again that was read once: a copy may have gone meanwhile."""
+        if (receipt := self._contents.receipts.get(stored)) is not None:
+            self._lake.fetch([receipt])
+
     def _read(
         self, receipts: Mapping[tuple[str, ...], Receipt], stored: Mapping[tuple[str, ...], Path]
     ) -> _Contents:
         known = self._contents
+        self._lake.fetch(receipts[k] for k in receipts if known.stored.get(k) != stored[k])
         read = {
             key: known.read[key]
             if known.stored.get(key) == stored[key]
@@ -154,6 +158,7 @@ class Site:
         return _Contents(
             read,
             stored,
+            {stored[key]: receipt for key, receipt in receipts.items()},
             _by_path(read, {Audience.PUBLIC}),
             _by_path(read, {key[0] for key in read} - {Audience.PUBLIC}),
         )
@@ -162,16 +167,6 @@ class Site:
 def site_table(audience: Audience) -> Table:
     """Where the files for an audience are published."""
     return SITE if audience is Audience.PUBLIC else PRIVATE_SITE
-
-
-def _changed(log: Path) -> int | None:
-    """When the table's log last changed, in nanoseconds; None when that cannot be relied on."""
-    try:
-        changed = log.stat().st_mtime_ns
-    except OSError:
-        return None
-    # Clocks of file systems tick slowly: another commit may still come within the same tick.
-    return changed if time.time_ns() - changed > _TICK else None
 
 
 def _by_path(
@@ -202,8 +197,8 @@ def _rows(stored: Path, columns: list[str]) -> list[dict[str, Any]]:
 class _Bodies:
     """Bodies by path, of the stored files that were asked for last."""
 
-    def __init__(self, memory: int) -> None:
-        self._memory = memory
+    def __init__(self, memory: int, fetch: Callable[[Path], None]) -> None:
+        self._memory, self._fetch = memory, fetch
         self._held: OrderedDict[Path, Mapping[str, bytes]] = OrderedDict()
         self._holding = threading.Lock()  # never while reading: who finds a body does not wait
         self._reading = threading.Lock()
@@ -222,6 +217,7 @@ class _Bodies:
         with self._reading:
             if (bodies := self.held(stored)) is not None:
                 return bodies
+            self._fetch(stored)
             bodies = {row["path"]: row["body"] for row in _rows(stored, ["path", "body"])}
             with self._holding:
                 self._held[stored] = bodies

@@ -212,6 +212,12 @@ class Part:
     made_from: Mapping[str, str | None]
 
     @property
+    def keys(self) -> dict[str, str]:
+        """The key of the partition, by name."""
+        partition = self.receipt.partition
+        return dict(zip(partition.table.keys, partition.key, strict=True))
+
+    @property
     def basis(self) -> AnalysisBasis:
         """Which units count."""
         return AnalysisBasis(self.receipt.partition.key[1])
@@ -273,7 +279,9 @@ class Estimates:
 def estimates_of(experiment: Experiment, lake: Lake, receipts: Receipts) -> Estimates:
     """The stored estimates of an experiment."""
     found = Estimates()
-    for receipt in receipts.of(statistics_table(experiment), experiment.slug):
+    kept = receipts.of(statistics_table(experiment), experiment.slug)
+    lake.fetch(kept)
+    for receipt in kept:
         file = pq.ParquetFile(lake.file(receipt))
         table = file.read(_READ, use_threads=False)
         columns = {name: table[name].to_pylist() for name in _INNER}
@@ -296,7 +304,9 @@ def errors_of(experiment: Experiment, lake: Lake, receipts: Receipts) -> list[di
 
 def _queries(experiment: Experiment, lake: Lake, receipts: Receipts) -> dict[str, str]:
     found = {}
-    for receipt in receipts.of(queries_table(experiment), experiment.slug):
+    kept = receipts.of(queries_table(experiment), experiment.slug)
+    lake.fetch(kept)
+    for receipt in kept:
         (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()
         found[receipt.partition.key[1]] = row["sql"]
     return found
@@ -306,7 +316,9 @@ def _history(
     experiment: Experiment, as_of: date, lake: Lake, receipts: Receipts
 ) -> tuple[Past, ...]:
     found = []
-    for receipt in receipts.of(history_table(experiment), experiment.slug):
+    kept = receipts.of(history_table(experiment), experiment.slug)
+    lake.fetch(kept)
+    for receipt in kept:
         day = date.fromisoformat(receipt.partition.key[1])
         if day < as_of:
             (row,) = pq.ParquetFile(lake.file(receipt)).read(use_threads=False).to_pylist()

@@ -16,6 +16,7 @@ from sonde.pages import words
 from sonde.pages.draw import figure
 from sonde.pages.draw.figure import Figure
 from sonde.pages.draw.row import Axis, axis_row, row
+from sonde.pages.forest_table import forest_table
 from sonde.pages.interval import Interval, Tone, tone
 from sonde.pages.marks import mark
 
@@ -194,6 +195,7 @@ def page() -> str:
         SimpleNamespace(name="Windows, hidden", href="", is_chosen=False),
     ]
     environment.globals["mark"] = mark
+    environment.globals["forest"] = forest_table
     css = resources.files("sonde.pages").joinpath("assets/sonde.css").read_text(encoding="utf-8")
     marks = environment.get_template("marks.html")
     template = environment.from_string(BODY.read_text(encoding="utf-8"))

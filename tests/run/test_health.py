@@ -15,10 +15,14 @@ from sonde.jetstream import export
 from sonde.plan.steps import enrollments_table, errors_table, health_table, statistics_table
 from sonde.project import Project
 from sonde.results import counts_and_estimates, statistics
-from sonde.run.health import HEALTH_COLUMNS, check_health, freshness, staged, stored, update_health
+from sonde.run.health import HEALTH_COLUMNS, check_health, checked, freshness, staged, stored
 from sonde.run.health_before import before_checks
 from sonde.run.health_errors import implausible_checks
+from sonde.run.health_rows import looked_at
 from sonde.run.health_split import exposure_checks, split_checks
+from sonde.stored import Receipts, errors_of, estimates_of
+from sonde.table import Table
+from sonde.warehouse.duckdb import Limits, Session
 from tests import browser
 from tests.run.health_samples import START, before, enrolled, experiment, means, row, states
 
@@ -74,46 +78,70 @@ def analysed(folder: Path) -> tuple[Project, Experiment]:
     return project, project.experiment(browser.SLUG)
 
 
-def test_checks_are_kept_and_made_anew_when_something_changed(tmp_path):
-    project, declared = analysed(tmp_path)
-    lake, sources = project.lake, project.sources
-    assert stored(lake, declared) == ()
-    newest = date(2020, 4, 6)
-    assert update_health(declared, newest, lake, sources)
-    kept = stored(lake, declared)
-    assert {check.light for check in kept} == set(Light)
-    assert states(kept)["freshness: all"] is State.FINE
-    assert not update_health(declared, newest, lake, sources)
+def update_health(
+    declared: Experiment, as_of: date, project: Project, without: Table | None = None
+) -> bool:
+    """Make the checks and keep them, as publication does; whether they were made anew."""
+    lake = project.lake
+    receipts = Receipts(lake)
+    found = estimates_of(declared, lake, receipts)
+    errors = errors_of(declared, lake, receipts)
     known = [
         receipt
         for table in (enrollments_table, statistics_table, errors_table, health_table)
+        if table(declared) != without
         for receipt in lake.receipts(table(declared)).values()
     ]
-    assert not update_health(declared, newest, lake, sources, known)
-    assert update_health(declared, newest, lake, sources, known[:-1])
+    with Session(as_of, Limits(), [lake.root]) as session:
+        _, made = checked(
+            declared,
+            as_of,
+            lake,
+            project.sources,
+            known,
+            session,
+            lambda: looked_at((each.keys, each.columns) for each in found.parts),
+            errors,
+        )
+    if made is not None:
+        lake.commit(made.partition.table, [made])
+    return made is not None
+
+
+def test_checks_are_kept_and_made_anew_when_something_changed(tmp_path):
+    project, declared = analysed(tmp_path)
+    lake = project.lake
+    assert stored(lake, declared) == ()
+    newest = date(2020, 4, 6)
+    assert update_health(declared, newest, project)
+    kept = stored(lake, declared)
+    assert {check.light for check in kept} == set(Light)
+    assert states(kept)["freshness: all"] is State.FINE
+    assert not update_health(declared, newest, project)
+    assert update_health(declared, newest, project, without=health_table(declared))
     # Days later, without newer data: the experiment is live, so they are late.
-    assert update_health(declared, AS_OF, lake, sources)
+    assert update_health(declared, AS_OF, project)
     assert states(stored(lake, declared))["freshness: all"] is State.STOP
     # As declared otherwise.
-    assert update_health(replace(declared, segments=()), AS_OF, lake, sources)
+    assert update_health(replace(declared, segments=()), AS_OF, project)
 
 
 def test_checks_are_made_anew_when_results_are(tmp_path):
     project, declared = analysed(tmp_path)
-    assert update_health(declared, AS_OF, project.lake, project.sources)
+    assert update_health(declared, AS_OF, project)
     table = statistics_table(declared)
     receipt = next(iter(project.lake.receipts(table).values()))
     project.lake.commit(table, [], [receipt.partition])
-    assert update_health(declared, AS_OF, project.lake, project.sources)
-    assert not update_health(declared, AS_OF, project.lake, project.sources)
+    assert update_health(declared, AS_OF, project)
+    assert not update_health(declared, AS_OF, project)
 
 
 def test_an_experiment_that_has_ended_is_not_checked_every_day(tmp_path):
     project, declared = analysed(tmp_path)
     ended = replace(declared, overrides=Overrides(end_date=date(2020, 4, 10)))
-    assert update_health(ended, AS_OF, project.lake, project.sources)
+    assert update_health(ended, AS_OF, project)
     later = AS_OF + timedelta(days=30)
-    assert not update_health(ended, later, project.lake, project.sources)
+    assert not update_health(ended, later, project)
 
 
 def test_checks_come_back_as_they_were(tmp_path):
@@ -154,6 +182,6 @@ def test_no_file_of_enrollments_is_needed(tmp_path):
     project = Project.open(browser.write_project(tmp_path), {})
     declared = project.experiment(browser.SLUG)
     assert project.lake.receipts(enrollments_table(declared)) == {}
-    assert update_health(declared, AS_OF, project.lake, project.sources)
+    assert update_health(declared, AS_OF, project)
     kept = states(stored(project.lake, declared))
     assert kept["sample_ratio: all"] is State.UNCHECKED

@@ -10,7 +10,7 @@ import pytest
 
 from sonde.errors import MemoryLimitError
 from sonde.run.health_units import read_enrolled
-from sonde.warehouse.duckdb import Limits
+from sonde.warehouse.duckdb import Limits, Session
 from tests.run.health_samples import START, experiment
 
 
@@ -27,8 +27,9 @@ def test_enrollments_are_counted_as_they_lie_in_the_file(tmp_path):
              "in_several_branches")  # fmt: skip
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     pq.write_table(pa.table(columns), tmp_path / "enrollments.parquet")
-    file = tmp_path / "enrollments.parquet"
-    units = read_enrolled(experiment(["windows"]), START, file, Limits())
+    with Session(START, Limits(), [tmp_path]) as session:
+        file = tmp_path / "enrollments.parquet"
+        units = read_enrolled(experiment(["windows"]), session, file)
     assert units.days == (START, START + timedelta(days=2))
     assert units.by_day().tolist() == [[1, 1], [0, 1]]
     assert units.by_branch(units.exposed).tolist() == [1, 0]
@@ -49,7 +50,11 @@ def test_counting_keeps_to_the_memory_it_may_use(tmp_path):
     }
     file = tmp_path / "enrollments.parquet"
     pq.write_table(pa.table(columns), file)
-    enough = read_enrolled(experiment(), START, file, Limits("200MB"))
+    with Session(START, Limits("200MB"), [tmp_path]) as session:
+        enough = read_enrolled(experiment(), session, file)
     assert (enough.units, enough.several) == (units, units)
-    with pytest.raises(MemoryLimitError, match="more than the 10MB of memory it may use"):
-        read_enrolled(experiment(), START, file, Limits("10MB"))
+    with (
+        Session(START, Limits("10MB"), [tmp_path]) as session,
+        pytest.raises(MemoryLimitError, match="more than the 10MB of memory it may use"),
+    ):
+        read_enrolled(experiment(), session, file)

@@ -253,7 +253,7 @@ class TestRefreshing:
 
     def test_readers_do_not_wait_for_a_slow_lake(self, lake):
         write_small_site(lake)
-        slow = SlowLake(lake.root)
+        slow = SlowLake(lake.store)
         with serving(slow, OwnMachine) as running, running.reader() as client:
             client.get("/")
             slow.fast.clear()

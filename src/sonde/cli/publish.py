@@ -67,7 +67,8 @@ def _as_files(folder: str, project: Path, private: bool) -> None:
             f"{folder} cannot be written to directly yet; publish into a folder, and copy that "
             "with the tool of the bucket (`aws s3 sync`, `gcloud storage rsync`)"
         )
-    site = Site(Lake.open(load_settings(project, os.environ).lake_url))
+    settings = load_settings(project, os.environ)
+    site = Site(Lake.open(settings.lake_url, settings.cache))
     site.refresh()
     if not site.paths(private):
         raise ConfigError("nothing is published yet; `sonde run` analyses and publishes")

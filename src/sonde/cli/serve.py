@@ -50,7 +50,7 @@ def serve_project(project: Path, host: str, port: int) -> None:
             f"{host} can be reached by others, and there is no login; "
             "say in [serve] of sonde.toml who may read, or leave --host out"
         )
-    site = Site(Lake.open(settings.lake_url))
+    site = Site(Lake.open(settings.lake_url, settings.cache))
     site.refresh()
     with contextlib.suppress(KeyboardInterrupt), listen(host, port) as listening:
         access = _access(settings.login, listening)

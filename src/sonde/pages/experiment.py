@@ -146,7 +146,8 @@ class ExperimentPage:
     @cached_property
     def segments(self) -> list[tuple[str, Forest]]:
         """The primary metrics by segment."""
-        return self._forests.segments()
+        shared = (self.choice.cell.basis, self.choice.cell.window, self.choice.reference)
+        return self.material.once(("segments", *shared), self._forests.segments)
 
     @property
     def value_title(self) -> str:

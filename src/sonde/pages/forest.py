@@ -24,8 +24,7 @@ class Choice(NamedTuple):
     reference: str
 
 
-@dataclass(frozen=True)
-class ForestRow:
+class ForestRow(NamedTuple):
     """One line of a table of intervals, as text and one drawing.
 
     mark: the glyph; reads: in words. link: of the metric's page, relative to the site's root.

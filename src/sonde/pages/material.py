@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sonde.experiment import Experiment
 from sonde.health import Check
@@ -22,6 +22,7 @@ from sonde.roles import Role, Roles
 # The planted relative change, where it is known: (metric, cell, branch) -> fraction.
 Truth = Callable[[str, Cell, str], float | None]
 _LONGEST_NAME = 120
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ class Material:
     minimum_units: int = 20
     kinds: Callable[[str], Kinds | None] = lambda _basis: None
     problem: str = ""
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What several choices of a reader share, made for the first of them."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: _Made = self._made[key]
+        return made
 
     @property
     def title(self) -> str:

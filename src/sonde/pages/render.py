@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sonde.pages import links
+from sonde.pages.forest_table import forest_table
 from sonde.pages.marks import mark
 
 SECTIONS = (
@@ -52,6 +53,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals["mark"] = mark
+    environment.globals["forest"] = forest_table
     return environment
 
 

@@ -120,16 +120,17 @@ class Results:
 
     def units(self, cell: Cell) -> dict[str, int]:
         """Units by branch."""
-        return {
-            branch: int(found.point)
-            for (metric, _, branch, _, _), found in self.cells.get(cell, {}).items()
-            if metric == IDENTITY and found.point is not None
-        }
+        if cell not in self._units:
+            self._units[cell] = {
+                branch: int(found.point)
+                for (metric, _, branch, _, _), found in self.cells.get(cell, {}).items()
+                if metric == IDENTITY and found.point is not None
+            }
+        return self._units[cell]
 
     def metrics(self, cell: Cell) -> list[str]:
         """The metrics with an effect, or the reason why there is none."""
-        keys = self.cells.get(cell, {})
-        return list(dict.fromkeys(m for m, _, _, comparison, _ in keys if comparison is not None))
+        return list(self._headline(cell))
 
     def statistic(self, cell: Cell, metric: str) -> str | None:
         """The statistic whose effect a row shows."""
@@ -156,6 +157,10 @@ class Results:
             get(branch, None, None),
             get(reference, None, None),
         )
+
+    @cached_property
+    def _units(self) -> dict[Cell, dict[str, int]]:
+        return {}
 
     @cached_property
     def _headlines(self) -> dict[Cell, dict[str, str]]:

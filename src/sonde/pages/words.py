@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date
+from functools import lru_cache
 
 from sonde.pages.interval import Interval
 
@@ -15,6 +16,7 @@ _PLAIN = (1e-6, 1e15)  # numbers within are written out
 _TINY = 0.0005  # a limit nearer to zero than this needs a second decimal not to read as zero
 
 
+@lru_cache(maxsize=4096)  # a row says its limits twice
 def percent(fraction: float, digits: int = 1, sign: str = "+") -> str:
     r"""With a true minus, and a space that does not break; beyond 100 000 %, only that.
 

@@ -181,7 +181,7 @@ def _on_worker(task: Task, do: Do[Task, Answer], setting: Setting, sonde: str) -
     """Do a task, on a worker that may have joined a moment ago."""
     if (own := version("sonde")) != sonde:
         raise BackendError(_differs("a worker", "sonde", own, sonde))
-    if not Lake.exists(setting.lake):
+    if not Lake.exists(setting.lake, setting.cache):
         raise BackendError(
             f"a worker does not find the lake {setting.lake}; put it on a disk that this machine "
             "and all workers share, under the same path"

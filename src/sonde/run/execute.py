@@ -20,6 +20,7 @@ from sonde.run.estimate import Estimated
 from sonde.run.made import MadeFrom, query_id, stored
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.run.warehouse import InFiles, Warehouse
+from sonde.store import Cache
 from sonde.table import Partition
 from sonde.warehouse.duckdb import Limits
 from sonde.warehouse.sources import Sources
@@ -87,9 +88,10 @@ Report: TypeAlias = Done | Failed | Skipped
 class Setting:
     """What a step needs to know of the deployment: it runs anywhere with it.
 
-    lake: where results go. sources: the folder of the tables people have. configuration: where
+    lake: where results go. sources: where the tables are that people have. configuration: where
     the declarations come from, to be kept beside the results; configurations: of some experiments,
-    by slug, in its place. windows: how they are computed.
+    by slug, in its place. windows: how they are computed. cache: where a machine keeps copies of
+    what is in a bucket.
     """
 
     lake: str
@@ -100,6 +102,15 @@ class Setting:
     memory: str = "1GB"
     configurations: Mapping[str, str] = field(default_factory=dict)
     windows: WindowsFrom = WindowsFrom.ROWS
+    cache: Cache = field(default_factory=Cache)
+
+    def open_lake(self) -> Lake:
+        """The lake, made when absent."""
+        return Lake.open(self.lake, self.cache)
+
+    def find_sources(self) -> Sources:
+        """The tables people have."""
+        return Sources(self.sources, self.tables, cache=self.cache)
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -118,7 +129,7 @@ def execute(batch: Batch, setting: Setting) -> list[Report]:
     fail too. Too little memory for one query is that batch's matter.
     """
     started = time.perf_counter()
-    lake = Lake.open(setting.lake)
+    lake = setting.open_lake()
     try:
         with TemporaryDirectory(prefix="sonde-") as spill:
             return _fill(batch, setting, lake, Path(spill))
@@ -133,7 +144,7 @@ def fail(batch: Batch, problem: Problem, setting: Setting, seconds: float = 0.0)
     reports: list[Report] = [
         Failed(step, problem, seconds / len(batch.steps)) for step in batch.steps
     ]
-    _record(reports, Lake.open(setting.lake))
+    _record(reports, setting.open_lake())
     return reports
 
 
@@ -149,7 +160,7 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
 
 
 def _opened(setting: Setting, lake: Lake, spill: Path) -> AbstractContextManager[Warehouse]:
-    sources = Sources(Path(setting.sources), setting.tables)
+    sources = setting.find_sources()
     limits = Limits(setting.memory, spill)
     return InFiles.opened(sources, lake, setting.windows, limits, setting.as_of)
 

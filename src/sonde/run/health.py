@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sonde import results
 from sonde.errors import SondeError
 from sonde.experiment import Experiment
 from sonde.health import Check, Light, State
@@ -28,13 +27,13 @@ from sonde.plan.steps import (
 from sonde.run.health_before import before_checks
 from sonde.run.health_coverage import coverage_checks
 from sonde.run.health_errors import failure_checks, implausible_checks
-from sonde.run.health_rows import EVERYONE, Row, read_rows
+from sonde.run.health_rows import EVERYONE, Row
 from sonde.run.health_split import exposure_checks, split_checks
 from sonde.run.health_units import Enrolled, read_enrolled
 from sonde.sql import relation
 from sonde.sql.enrollments import in_dataset
-from sonde.table import Receipt, Table
-from sonde.warehouse.duckdb import Limits
+from sonde.table import Receipt
+from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
 
 REVISION = 1  # raise it when the same results would give other checks
@@ -68,8 +67,8 @@ def check_health(
 ) -> tuple[Check, ...]:
     """All checks, by light; every light has at least one.
 
-    units: None before they have been found. statistics, errors: stored rows. newest_day: the last
-    day that all tables which are read have rows of; lagging: the table that ends then.
+    units: who is enrolled, once they have been found. statistics, errors: stored rows. newest_day:
+    the last day that all tables which are read have rows of; lagging: the table that ends then.
     """
     return (
         *_of_units(experiment, units),
@@ -185,52 +184,21 @@ def _declared(experiment: Experiment) -> list[object]:
     ]
 
 
-def _tables(experiment: Experiment) -> tuple[Table, ...]:
-    return (
-        enrollments_table(experiment),
-        statistics_table(experiment),
-        errors_table(experiment),
-        health_table(experiment),
-    )
-
-
-def update_health(
-    experiment: Experiment,
-    as_of: date,
-    lake: Lake,
-    sources: Sources,
-    receipts: Iterable[Receipt] | None = None,
-) -> bool:
-    """Make the checks and keep them, unless those kept are of the same results.
-
-    receipts: what exists of the experiment in its tables of enrollments, statistics, errors and
-    health, for whoever has read it already. Whether checks were made. Raises BackendError when
-    the lake cannot be used.
-    """
-    known = (
-        [each for table in _tables(experiment) for each in lake.receipts(table).values()]
-        if receipts is None
-        else list(receipts)
-    )
-    _, made = checked(experiment, as_of, lake, sources, known, Limits())
-    if made is not None:
-        lake.commit(made.partition.table, [made])
-    return made is not None
-
-
 def checked(
     experiment: Experiment,
     as_of: date,
     lake: Lake,
     sources: Sources,
     receipts: Sequence[Receipt],
-    limits: Limits,
-    errors: Sequence[Row] | None = None,
+    session: Session,
+    statistics: Callable[[], Sequence[Row]],
+    errors: Sequence[Row],
 ) -> tuple[tuple[Check, ...], Filled | None]:
     """The checks, and where they were made anew their partition, staged.
 
-    receipts: as of `update_health`. limits: of the engine that counts units. errors: rows of the
-    errors table, if known already.
+    receipts: what exists of the experiment in its tables of enrollments, statistics, errors and
+    health. session: can read the lake's files. statistics: as of `looked_at`, asked for where
+    checks are made. errors: rows of the errors table.
     """
     newest, lagging = _newest(experiment, sources)
     by_partition = {each.partition: each for each in receipts}
@@ -239,15 +207,12 @@ def checked(
     if had is not None and had.fingerprint == wanted:
         return tuple(_check(row) for row in pq.read_table(lake.file(had)).to_pylist()), None
     enrolled = by_partition.get(enrollments_table(experiment).partition())
-    units = None
-    if enrolled is not None:
-        units = read_enrolled(experiment, as_of, lake.file(enrolled), limits)
     checks = check_health(
         experiment,
         as_of,
-        units,
-        read_rows(experiment, lake, receipts),
-        results.errors(lake, experiment) if errors is None else errors,
+        None if enrolled is None else read_enrolled(experiment, session, lake.file(enrolled)),
+        statistics(),
+        errors,
         newest,
         lagging,
     )

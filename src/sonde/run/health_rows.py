@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from scipy import stats as scipy_stats
 
 from sonde.experiment import Experiment
-from sonde.lake import Lake
 from sonde.metric import AnalysisBasis
-from sonde.plan.steps import statistics_table
 from sonde.stats.estimate import Comparison
-from sonde.table import Receipt
 from sonde.window import Period
 
 Row: TypeAlias = Mapping[str, Any]
 WindowKey: TypeAlias = tuple[str, int]
 
 EVERYONE = "all"
-# What the checks read of the files of the statistics table; the rest is in their receipts.
+# What the checks read of the rows of the statistics table; the rest is in their receipts.
 _COLUMNS = ("metric", "statistic", "parameter", "branch", "comparison", "comparison_to_branch",
             "ci_width", "point", "lower", "upper", "segment")  # fmt: skip
 # Of several statistics of a metric the first that is there; of windows that begin with
@@ -39,39 +32,35 @@ def reference_of(experiment: Experiment) -> str | None:
     return named or next(iter(slugs), None)
 
 
-def read_rows(
-    experiment: Experiment, lake: Lake, receipts: Iterable[Receipt]
+def looked_at(
+    parts: Iterable[tuple[Mapping[str, str], Mapping[str, Sequence[Any]]]],
 ) -> list[dict[str, Any]]:
     """Stored numbers about all units, curves aside, in the windows that checks look at.
 
-    receipts: others than those of the experiment's statistics are passed over.
+    parts: of an experiment's statistics; the key of each partition, by name, and its columns.
     """
-    table = statistics_table(experiment)
-    wanted = {
-        str(lake.file(each)): dict(zip(table.keys, each.partition.key, strict=True))
-        for each in receipts
-        if each.partition.table == table and each.partition.key[0] == experiment.slug
-    }
-    wanted = {path: keys for path, keys in wanted.items() if _is_looked_at(keys)}
-    if not wanted:
-        return []
-    found: list[dict[str, Any]] = [
-        {**keys, "window_index": int(keys["window_index"]), **row}
-        for path, keys in wanted.items()
-        for row in _of_everyone(Path(path)).to_pylist()
-    ]
-    return sorted(found, key=_order)  # the names of files are not the same twice
+    found: list[dict[str, Any]] = []
+    # The names of files are not the same twice: in order of their keys, then of what they say.
+    for keys, columns in sorted(parts, key=lambda part: sorted(part[0].items())):
+        if not _is_looked_at(keys):
+            continue
+        where = {**keys, "window_index": int(keys["window_index"])}
+        rows = [
+            row
+            for row in zip(*(columns[name] for name in _COLUMNS), strict=True)
+            if row[_SEGMENT] == EVERYONE and row[_PARAMETER] is None
+        ]
+        rows.sort(key=_order)
+        found += [{**where, **dict(zip(_COLUMNS, row, strict=True))} for row in rows]
+    return found
 
 
-def _of_everyone(file: Path) -> pa.Table:
-    table = pq.ParquetFile(file).read(list(_COLUMNS), use_threads=False)
-    kept = pc.and_(pc.equal(table["segment"], EVERYONE), pc.is_null(table["parameter"]))
-    return table.filter(kept)
+_SEGMENT, _PARAMETER = _COLUMNS.index("segment"), _COLUMNS.index("parameter")
 
 
-def _order(row: Row) -> tuple[str, ...]:
-    names = ("analysis_period", "window_index", "analysis_basis", "data_source", *_COLUMNS[:2])
-    return tuple(str(row[name]) for name in (*names, *_COLUMNS[3:6]))
+def _order(row: tuple[Any, ...]) -> tuple[str, ...]:
+    metric, statistic, _, branch, comparison, to, *_ = row
+    return (metric, statistic, branch, comparison or "", to or "")
 
 
 def _is_looked_at(keys: Mapping[str, str]) -> bool:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sonde.experiment import Experiment
 from sonde.sql.text import identifier, quoted
 from sonde.stats.counts import Floats
-from sonde.warehouse.duckdb import Limits, Session
+from sonde.warehouse.duckdb import Session
 
 Flags = npt.NDArray[np.bool_]
 
@@ -53,14 +53,14 @@ class Enrolled:
         return total
 
 
-def read_enrolled(experiment: Experiment, as_of: date, file: Path, limits: Limits) -> Enrolled:
-    """The counts of an enrollments file. limits: of the engine that counts."""
-    segments = [segment.name for segment in experiment.segments]
-    with Session(as_of, limits, [file.parent]) as session:
-        known = session.columns(f"read_parquet({quoted(str(file))})")
-        segments = [name for name in segments if name in known]
-        rows = session.rows(_kinds(file, segments))
-        several, pairs = session.rows(_several(file))[0]
+def read_enrolled(experiment: Experiment, session: Session, file: Path) -> Enrolled:
+    """The counts of an enrollments file."""
+    rows_of = f"read_parquet({quoted(str(file))})"
+    known = session.columns(rows_of)
+    segments = [each.name for each in experiment.segments if each.name in known]
+    found = session.rows(_kinds(rows_of, segments))
+    rows = [row[1:] for row in found if not row[0]]
+    several = session.rows(_several(rows_of))[0][0] if len(rows) < len(found) else 0
     declared = {b.slug: b.ratio for b in experiment.branches if b.ratio > 0}
     strangers: dict[str, int] = {}
     for row in rows:
@@ -71,7 +71,7 @@ def read_enrolled(experiment: Experiment, as_of: date, file: Path, limits: Limit
         declared,
         segments,
         units=int(sum(row[-1] for row in rows) + several),
-        several=int(several) if pairs else 0,
+        several=int(several),
         strangers=strangers,
     )
 
@@ -107,15 +107,13 @@ def _enrolled(
     )
 
 
-def _kinds(file: Path, segments: Sequence[str]) -> str:
+def _kinds(rows_of: str, segments: Sequence[str]) -> str:
     columns = "".join(f", {identifier(name)}" for name in segments)
-    return f"""SELECT branch, enrollment_date, exposure_date IS NOT NULL{columns}, count(*)
-FROM read_parquet({quoted(str(file))})
-WHERE NOT in_several_branches
+    kind = f"branch, enrollment_date, exposure_date IS NOT NULL{columns}"
+    return f"""SELECT in_several_branches, {kind}, count(*)
+FROM {rows_of}
 GROUP BY ALL ORDER BY ALL"""
 
 
-def _several(file: Path) -> str:
-    return f"""SELECT count(DISTINCT analysis_id), count(*)
-FROM read_parquet({quoted(str(file))})
-WHERE in_several_branches"""
+def _several(rows_of: str) -> str:
+    return f"SELECT count(DISTINCT analysis_id) FROM {rows_of} WHERE in_several_branches"

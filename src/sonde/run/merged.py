@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 from sonde.errors import ConfigError, DataError
 from sonde.experiment import Experiment
@@ -38,12 +37,12 @@ from sonde.window import Period
 
 @dataclass(frozen=True)
 class Day:
-    """A day's unit-days. print, made_of: of what they should be. file: None when they are not."""
+    """A day's unit-days. print, made_of: of what they should be. kept: None when they are not."""
 
     day: date
     print: str
     made_of: str
-    file: Path | None
+    kept: Receipt | None
 
 
 class Days:
@@ -73,10 +72,10 @@ class Days:
         made_of = day_sources(feed, version, self._enrollments.fingerprint)
         receipt = self._receipts.get((feed.slug, feed.key, day.isoformat()))
         if receipt is not None and receipt.marks == (made_of,):
-            return Day(day, receipt.fingerprint, made_of, self._lake.file(receipt))
+            return Day(day, receipt.fingerprint, made_of, receipt)
         print_ = day_fingerprint(feed, day, version, self._found_cohorts())
         if receipt is not None and receipt.fingerprint == print_:
-            return Day(day, print_, made_of, self._lake.file(receipt))
+            return Day(day, print_, made_of, receipt)
         return Day(day, print_, made_of, None)
 
     def _found_cohorts(self) -> tuple[Cohort, ...]:
@@ -133,7 +132,7 @@ class Merged:
             days = self._span(feed, due)
         except DataError:
             return False  # a table is absent: whoever reads it says so
-        return all(day.file is not None for day in days)
+        return all(day.kept is not None for day in days)
 
     def _is_after(self, anchor: AnalysisBasis) -> bool:
         """No unit's days begin before its enrollment: there are none of them."""
@@ -169,9 +168,10 @@ class Merged:
         feed: Feed,
         windows: Sequence[WindowRow],
         anchor: AnalysisBasis,
-        days: Iterable[Day],
+        days: Sequence[Day],
     ) -> str:
         span = min(w.start for w in windows), max(w.stop for w in windows)
+        self._lake.fetch(day.kept for day in days if day.kept is not None)
         read = [text for day in days if (text := self._rows_of(day, span, anchor))]
         rows = f"({' UNION ALL '.join(read or [self._no_rows(days)])})"
         return self._create(windows_of(rows, feed.states, windows, anchor))
@@ -181,7 +181,7 @@ class Merged:
 
         Units are numbered by the date of their enrollment: few of a file's row groups are read.
         """
-        text = f"SELECT * FROM read_parquet({quoted(str(day.file))})"
+        text = f"SELECT * FROM {self._file(day)}"
         if anchor is not AnalysisBasis.ENROLLMENTS:
             return text
         first = day.day - timedelta(days=span[1] - 1)
@@ -192,8 +192,12 @@ class Merged:
         lowest, highest = min(n for n, _ in numbers), max(n for _, n in numbers)
         return f"{text} WHERE __u BETWEEN {lowest} AND {highest}"
 
-    def _no_rows(self, days: Iterable[Day]) -> str:
-        return f"SELECT * FROM read_parquet({quoted(str(next(iter(days)).file))}) LIMIT 0"
+    def _no_rows(self, days: Sequence[Day]) -> str:
+        return f"SELECT * FROM {self._file(days[0])} LIMIT 0"
+
+    def _file(self, day: Day) -> str:
+        assert day.kept is not None  # `has` was asked
+        return f"read_parquet({quoted(str(self._lake.file(day.kept)))})"
 
     def _cohort_numbers(self) -> dict[date, tuple[int, int]]:
         """The lowest and highest number of the units enrolled on each date."""
@@ -228,7 +232,7 @@ class Merged:
         self._write(partition, print_, name, (str(due.window.days),))
         if known is not None:
             # Each day's would stay in the folder for good, as large as the enrollments.
-            self._lake.file(known).unlink(missing_ok=True)
+            self._lake.delete(known)
         return name
 
     def _still_right(

@@ -44,7 +44,7 @@ def missing(scans: Sequence[Scan], setting: Setting) -> list[Scan]:
     """The days whose unit-days are not for certain what they should be, in tasks."""
     if not scans:
         return []
-    lake, sources = Lake.open(setting.lake), Sources(Path(setting.sources), setting.tables)
+    lake, sources = setting.open_lake(), setting.find_sources()
     made: dict[Table, Mapping[tuple[str, ...], Receipt]] = {}
     enrolled: dict[str, str] = {}
     found: list[Scan] = []
@@ -81,7 +81,7 @@ def _is_missing(
 
 def scan(task: Scan, setting: Setting) -> int:
     """Make the partitions that are missing or out of date; how many."""
-    lake, sources = Lake.open(setting.lake), Sources(Path(setting.sources), setting.tables)
+    lake, sources = setting.open_lake(), setting.find_sources()
     made = 0
     with (
         suppress(ConfigError, DataError, MemoryLimitError),  # whoever reads the rows says it
@@ -127,7 +127,7 @@ class _Scan:
     def make(self, day: date) -> int:
         """Make a day's partitions that are missing or not what they should be; how many."""
         found = [(r, r.days.find(r.feed, day)) for r in self.readers if day in r.wanted]
-        stale = [(reader, each) for reader, each in found if each.file is None]
+        stale = [(reader, each) for reader, each in found if each.kept is None]
         try:
             return self._fill(day, stale)
         except DataError:

@@ -75,6 +75,7 @@ class Session:
             # Not the Arrow table itself by this name: what is registered hides a later view.
             self.execute(f"CREATE OR REPLACE VIEW {identifier(table.name)} AS {rows}")
         else:
+            table.fetch(files or table.files[:1])
             self.execute(view(table, first, last))
         self._attached |= {file.path: file.size for file in files}
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-import glob
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from sonde.errors import DataError, did_you_mean
 from sonde.sql import TableName, relation_name
 from sonde.sql.text import identifier, quoted
+from sonde.store import Cache, Store, Stored, open_store
+from sonde.warehouse.places import FoundFile, Place, fixed_part, place
 
 # Columns that date a row, in BigQuery tables of telemetry: a file is of the days they span.
 _DATE_COLUMNS = ("submission_date", "submission_timestamp", "date", "day")
@@ -29,13 +29,14 @@ _UNREADABLE = {"deletionVectors", "columnMapping"}
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a table. version: changes when its contents do. first, last: the days its
-    rows are of, inclusive; None when the file does not say. size: in bytes."""
+    rows are of, inclusive; None when the file does not say. size: in bytes. stored: in a bucket."""
 
     path: str
     version: str
     first: date | None = None
     last: date | None = None
     size: int = 0
+    stored: Stored | None = None
 
     def within(self, first: date | None, last: date | None) -> bool:
         """Whether the file may hold rows of the days [first, last]; None: unbounded."""
@@ -50,6 +51,7 @@ class SourceTable:
 
     schema: what the table says of its columns, so that it may be without files; None when only
     the files say, of which there is then one at least. number: of the Delta table's commit.
+    store: the bucket that files are fetched from; None: they are here.
     """
 
     name: str
@@ -58,6 +60,18 @@ class SourceTable:
     partitions: tuple[tuple[str, str], ...] = ()
     schema: pa.Schema | None = None
     number: int | None = None
+    store: Store | None = None
+
+    def fetch(self, files: Iterable[SourceFile]) -> None:
+        """Make files be at hand."""
+        if self.store is not None:
+            self.store.fetch(file.stored for file in files if file.stored is not None)
+
+    def has_lost(self, files: Iterable[SourceFile]) -> bool:
+        """Whether one of the files is no longer where the table says."""
+        if self.store is None:
+            return not all(Path(file.path).is_file() for file in files)
+        return bool(self.store.gone(file.stored for file in files if file.stored is not None))
 
     def within(self, first: date | None = None, last: date | None = None) -> list[SourceFile]:
         """The files that may hold rows of the days [first, last]."""
@@ -80,17 +94,21 @@ class SourceTable:
 
 
 class Sources:
-    """Finds tables. root: the folder of `<dataset>/<table>`. locations: patterns of BigQuery names
-    to a folder, a file or a glob, which come first. numbers: of some Delta tables, by name, the
-    commit to read in place of the newest."""
+    """Finds tables. root: the folder of `<dataset>/<table>`, or its address in a bucket. locations:
+    patterns of BigQuery names to a folder, a file, a glob or the address of one, which come first.
+    numbers: of some Delta tables, by name, the commit to read in place of the newest. cache: where
+    copies are kept of what is in a bucket."""
 
     def __init__(
         self,
-        root: Path,
+        root: str | Path,
         locations: Mapping[str, str] | None = None,
         numbers: Mapping[str, int] | None = None,
+        cache: Cache | None = None,
     ) -> None:
-        self.root = root
+        self._cache = cache or Cache()
+        self._store = open_store(str(root), self._cache)
+        self.root = self._store.root  # where its files are read
         self.locations = dict(locations or {})
         self._numbers = dict(numbers or {})
         self._found: dict[TableName, SourceTable | None] = {}
@@ -108,16 +126,23 @@ class Sources:
         return self._found[name]
 
     def folders(self) -> list[Path]:
-        """The places outside the root that tables are read from."""
-        return [_fixed_part(self.root / location) for location in self.locations.values()]
+        """The folders outside the root that files are read from."""
+        fixed = (fixed_part(self._location(each)) for each in self.locations.values())
+        return [each if isinstance(each, Path) else self._opened(each) for each in fixed]
+
+    def _opened(self, url: str) -> Path:
+        return open_store(url, self._cache).root
+
+    def _location(self, location: str) -> str | Path:
+        return location if "://" in location else self.root / location
 
     def _look(self, name: TableName) -> SourceTable | None:
         number = self._numbers.get(str(name))
-        opened = (_open(relation_name(name), place, number) for place in self._places(name))
+        opened = (_open(relation_name(name), each, number) for each in self._places(name))
         return next((table for table in opened if table is not None), None)
 
     def _absent(self, name: TableName) -> DataError:
-        looked = " or ".join(str(place) for place in self._places(name))
+        looked = " or ".join(str(each) for each in self._places(name))
         return DataError(
             f"table {name} is not there: looked for {looked} (a Delta table, a folder of Parquet "
             f"files, or one Parquet or CSV file)"
@@ -125,7 +150,7 @@ class Sources:
             + "; put it there, or name its place under [tables] in sonde.toml"
         )
 
-    def _places(self, name: TableName) -> list[Path]:
+    def _places(self, name: TableName) -> list[Place]:
         parts = [part for part in (name.project, name.dataset, name.table) if part]
         dotted = [".".join(parts[i:]) for i in range(len(parts))]
         for pattern, location in self.locations.items():
@@ -133,79 +158,56 @@ class Sources:
                 filled = location.format(
                     project=name.project, dataset=name.dataset, table=name.table
                 )
-                return [self.root / filled]
-        return [self.root.joinpath(*parts[i:]) for i in range(len(parts))]
+                return [place(self._store.url, filled, self._cache)]
+        inside = ("/".join(parts[i:]) for i in range(len(parts)))
+        return [place(self._store.url, each, self._cache) for each in inside]
 
     def _known(self) -> list[str]:
         return [
-            f"{table.parent.name}.{table.name.removesuffix('.parquet').removesuffix('.csv')}"
-            for table in self.root.glob("*/*")
-            if not table.name.startswith(("_", "."))
+            f"{dataset}.{table.removesuffix('.parquet').removesuffix('.csv')}"
+            for dataset in self._store.within("")
+            for table in self._store.within(dataset)
+            if not table.startswith(("_", "."))
         ]
 
 
-def _fixed_part(place: Path) -> Path:
-    """The folder above the first part that is a pattern."""
-    parts = place.parts
-    for i, part in enumerate(parts):
-        if glob.has_magic(part) or "{" in part:
-            return Path(*parts[:i])
-    return place if place.is_dir() else place.parent
+def _open(name: str, at: Place, number: int | None = None) -> SourceTable | None:
+    delta = at.delta(name, number)
+    return _files(name, at) if delta is None else _delta(name, at, delta)
 
 
-def _open(name: str, place: Path, number: int | None = None) -> SourceTable | None:
-    if (place / "_delta_log").is_dir():
-        return _delta(name, place, number)
-    if place.is_dir():
-        return _files(name, sorted(place.glob("**/*.parquet"))) or _files(
-            name, sorted(place.glob("**/*.csv"))
-        )
-    if place.is_file():
-        return _files(name, [place])
-    suffixed = [place.with_name(place.name + suffix) for suffix in (".parquet", ".csv")]
-    for path in suffixed:
-        if path.is_file():
-            return _files(name, [path])
-    if glob.has_magic(str(place)):
-        fixed = _fixed_part(place)
-        return _files(name, sorted(fixed.glob(str(place.relative_to(fixed)))))
-    return None
-
-
-def _files(name: str, paths: list[Path]) -> SourceTable | None:
-    if not paths:
+def _files(name: str, at: Place) -> SourceTable | None:
+    found = at.files()
+    if not found:
         return None
-    kind = "csv" if paths[0].suffix == ".csv" else "parquet"
-    files = []
-    for path in paths:
-        stat = path.stat()
-        days = [d for k, v in _HIVE.findall(str(path)) if k in _DATE_COLUMNS and (d := _day(v))]
-        first, last = (min(days), max(days)) if days else (None, None)
-        version = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
-        files.append(SourceFile(str(path), version, first, last, stat.st_size))
-    keys = dict.fromkeys(key for key, _ in _HIVE.findall(str(paths[0])))
-    return SourceTable(name, kind, tuple(files), tuple((key, "") for key in keys))
+    kind = "csv" if found[0].path.endswith(".csv") else "parquet"
+    files = tuple(_file(each, _days_of_path(each.path)) for each in found)
+    keys = dict.fromkeys(key for key, _ in _HIVE.findall(found[0].path))
+    return SourceTable(name, kind, files, tuple((key, "") for key in keys), store=at.store)
 
 
-def _delta(name: str, place: Path, number: int | None = None) -> SourceTable:
-    try:
-        delta = DeltaTable(str(place), version=number)
-    except DeltaError as error:
-        if number is not None:
-            raise DataError(f"version {number} of table {name} is gone: {error}") from error
-        raise DataError(f"table {name} at {place} cannot be read as Delta: {error}") from error
+def _days_of_path(path: str) -> Sequence[date]:
+    return [d for k, v in _HIVE.findall(path) if k in _DATE_COLUMNS and (d := _day(v))]
+
+
+def _file(found: FoundFile, days: Sequence[date]) -> SourceFile:
+    first, last = (min(days), max(days)) if days else (None, None)
+    return SourceFile(found.path, found.version, first, last, found.size, found.stored)
+
+
+def _delta(name: str, at: Place, delta: DeltaTable) -> SourceTable:
     if unreadable := _UNREADABLE & set(delta.protocol().reader_features or ()):
         raise DataError(
-            f"table {name} at {place} uses {', '.join(sorted(unreadable))}, which cannot be read "
+            f"table {name} at {at} uses {', '.join(sorted(unreadable))}, which cannot be read "
             "here; rewrite it without (for example `REORG TABLE .. APPLY (PURGE)`)"
         )
     partitions = tuple(delta.metadata().partition_columns)
     schema = pa.schema(delta.schema().to_arrow())
     types = {column.name: str(column.type) for column in schema}
-    found = [_delta_file(place, row) for row in _rows(delta.get_add_actions(flatten=True))]
+    found = [_delta_file(at, row) for row in _rows(delta.get_add_actions(flatten=True))]
     files = tuple(sorted(found, key=lambda file: file.path))  # the log's own order may change
     typed = tuple((p, _duckdb_type(types[p])) for p in partitions)
-    return SourceTable(name, "parquet", files, typed, schema, number=delta.version())
+    return SourceTable(name, "parquet", files, typed, schema, delta.version(), at.store)
 
 
 def _rows(actions: Any) -> list[dict[str, object]]:
@@ -213,18 +215,19 @@ def _rows(actions: Any) -> list[dict[str, object]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _delta_file(place: Path, row: Mapping[str, object]) -> SourceFile:
-    path = str(row["path"])
-    first = last = None
+def _delta_file(at: Place, row: Mapping[str, object]) -> SourceFile:
+    return _file(at.part(str(row["path"]), int(str(row["size_bytes"]))), _days_of_row(row))
+
+
+def _days_of_row(row: Mapping[str, object]) -> Sequence[date]:
+    """The first and last day of a file's rows, as far as the log says."""
     for column in _DATE_COLUMNS:
         if (day := _day(row.get(f"partition.{column}"))) is not None:
-            first = last = day
-            break
+            return [day]
         low, high = _day(row.get(f"min.{column}")), _day(row.get(f"max.{column}"))
         if low is not None and high is not None:
-            first, last = low, high
-            break
-    return SourceFile(str(place / path), path, first, last, int(str(row["size_bytes"])))
+            return [low, high]
+    return []
 
 
 def _duckdb_type(arrow: str) -> str:

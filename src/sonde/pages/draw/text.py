@@ -22,7 +22,12 @@ def number(value: float) -> str:
     >>> number(12.04), number(-0.01), number(7.25)
     ('12', '0', '7.2')
     """
-    return f"{round(value, 1) + 0.0:g}"  # adding 0.0 makes -0.0 plain
+    return _tenths(round(value * 10))
+
+
+@lru_cache(maxsize=16_384)  # drawings are a few hundred pixels wide
+def _tenths(count: int) -> str:
+    return f"{count / 10:g}"
 
 
 @lru_cache(maxsize=4096)

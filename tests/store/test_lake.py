@@ -1,0 +1,132 @@
+"""The lake in a bucket: what holds of one in a folder holds there as well."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from sonde.errors import BackendError
+from sonde.lake import Lake
+from sonde.store import Cache
+from sonde.table import Table, folder_name
+from tests.store.servers import RESET_AFTER, RESET_BEFORE, every_tenth, gate
+from tests.test_lake import TABLE, WRITERS, contents, fill, rows
+
+
+def test_a_partition_is_replaced_whole_with_its_receipt(bucket: str) -> None:
+    lake = Lake.open(f"{bucket}/some/lake")
+    fill(lake, ("a", "1"), (1, 2), "f1")
+    fill(lake, ("b", "1"), (3,), "f1")
+    fill(lake, ("a", "1"), (9,), "f2")
+    lake.commit(TABLE, [], [TABLE.partition("b", "1")])
+    assert contents(lake) == {("a", "1"): [9]}
+    assert lake.receipts(TABLE)["a", "1"].fingerprint == "f2"
+    assert lake.version(TABLE) == 4
+    assert lake.version(Table("results/none")) == -1
+    assert lake.receipts(Table("results/none")) == {}
+    assert [len(each) for each in lake.history(TABLE)] == [1, 2, 2, 1, 0]
+    assert lake.tables("results") == [Table("results/estimates")]
+
+
+def test_another_machine_reads_the_same(bucket: str, tmp_path: Path) -> None:
+    lake = Lake.open(f"{bucket}/lake")
+    fill(lake, ("a", "1"), (1, 2), "f1")
+    fill(lake, ("b", "1"), (3,), "f1")
+    other = Lake.open(f"{bucket}/lake", Cache(tmp_path / "another"))
+    assert contents(other) == {("a", "1"): [1, 2], ("b", "1"): [3]}
+    receipt = other.receipts(TABLE)["a", "1"]
+    assert other.file(receipt).read_bytes() == lake.file(receipt).read_bytes()
+    assert tmp_path / "another" in other.file(receipt).parents
+
+
+def test_only_what_is_asked_for_is_copied(s3: str, tmp_path: Path) -> None:
+    lake = Lake.open(s3)
+    for key in "abc":
+        fill(lake, (key, "1"), (1,), "f")
+    other = Lake.open(s3, Cache(tmp_path / "another"))
+    assert other.read(TABLE, {"experiment": "b"}).num_rows == 1
+    assert len(list((tmp_path / "another").rglob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("name", ["../x", "a%2Fb", "ä b", "x=1"])
+def test_any_name_has_a_folder(bucket: str, name: str) -> None:
+    lake, table = Lake.open(bucket), Table(f"enrollments/{folder_name(name)}")
+    for value in (1.0, 2.0):
+        lake.commit(table, [lake.write(table.partition(), rows(value), str(value))])
+    assert lake.read(table)["x"].to_pylist() == [2]
+    assert lake.version(table) == 2
+
+
+def test_new_columns_are_added(bucket: str) -> None:
+    lake = Lake.open(bucket)
+    fill(lake, ("a", "1"), (1,), "f")
+    wider = pa.table({"x": [2.0], "y": ["new"]})
+    lake.commit(TABLE, [lake.write(TABLE.partition("a", "2"), wider, "f", ("d",))])
+    found = {row["window"]: row["y"] for row in lake.read(TABLE).to_pylist()}
+    assert found == {"1": None, "2": "new"}
+
+
+def test_what_is_deleted_is_gone(bucket: str) -> None:
+    lake = Lake.open(bucket)
+    fill(lake, ("a", "1"), (1,), "f")
+    receipt = lake.receipts(TABLE)["a", "1"]
+    assert not lake.is_gone(receipt)
+    lake.delete(receipt)
+    assert lake.is_gone(receipt)
+    with pytest.raises(BackendError, match="gone: somebody removed it meanwhile; run again"):
+        lake.file(receipt)
+
+
+@pytest.mark.parametrize("name", ["distinct partitions", "same partitions", "equal contents"])
+def test_writers_at_once_do_no_harm(bucket: str, name: str) -> None:
+    work, partitions = WRITERS[name]
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        for future in [pool.submit(_in, dict(os.environ), work, bucket, n) for n in range(2)]:
+            future.result()
+    lake = Lake.open(bucket)
+    found, receipts = contents(lake), lake.receipts(TABLE)
+    assert len(receipts) == (16 if name == "distinct partitions" else partitions)
+    assert set(found) == set(receipts)
+    for key, values in found.items():
+        assert len(values) == receipts[key].rows, "a partition is one writer's, never two"
+
+
+def _in(environment: dict[str, str], work, bucket: str, writer: int) -> None:
+    os.environ.update(environment)  # the server that forks was started before the test's own
+    work(bucket, writer)
+
+
+REFUSALS = {
+    "too many requests": (503, 429, 500),
+    "no answer": (RESET_BEFORE,),
+    "answers lost": (RESET_AFTER,),  # what was asked for is done, and nobody knows
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_every_tenth_request_refused(
+    s3: str, amazon: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with gate(amazon, every_tenth(*REFUSALS[name])) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
+        lake = Lake.open(s3)
+        for number in range(6):
+            until_done(lake, number)
+        assert contents(lake) == {("a", str(n)): [4 + n] for n in range(2)}
+        assert between.refused >= 4
+
+
+def until_done(lake: Lake, number: int) -> None:
+    """As whoever runs again until nothing fails."""
+    for _ in range(4):
+        try:
+            return fill(lake, ("a", str(number % 2)), (number,), f"f{number}")
+        except BackendError:
+            pass
+    raise AssertionError("four runs did not complete")
