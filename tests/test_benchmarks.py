@@ -52,6 +52,7 @@ def test_what_workers_used_is_counted() -> None:
     assert cpu.cpu_seconds() - before > 1.4
 
 
+@pytest.mark.slow
 def test_runners_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever they take: what they store is the same."""
     runners.main(0.002)
