@@ -33,35 +33,35 @@ def enrollments(query: str, segments: Sequence[Segment], lost: Sequence[Segment]
 
     query: as `enrollments_query` makes it, with the segments; those that are lost are null.
     """
-    found = [f"LOGICAL_OR({_name(s)}) AS {_name(s)}" for s in segments]
+    found = [f"LOGICAL_OR(r.{_name(s)}) AS {_name(s)}" for s in segments]
     found += [f"CAST(NULL AS BOOL) AS {_name(s)}" for s in lost]
     columns = "".join(f"  {column},\n" for column in found)
     return f"""SELECT *, COUNT(*) OVER (PARTITION BY analysis_id) > 1 AS in_several_branches
 FROM (
 SELECT
-  CAST(analysis_id AS STRING) AS analysis_id,
-  CAST(branch AS STRING) AS branch,
-  CAST(MIN(enrollment_date) AS DATE) AS enrollment_date,
-  CAST(SUM(num_enrollment_events) AS INT64) AS num_enrollment_events,
-{columns}  CAST(MIN(exposure_date) AS DATE) AS exposure_date,
-  CAST(MAX(num_exposure_events) AS INT64) AS num_exposure_events
+  CAST(r.analysis_id AS STRING) AS analysis_id,
+  CAST(r.branch AS STRING) AS branch,
+  CAST(MIN(r.enrollment_date) AS DATE) AS enrollment_date,
+  CAST(SUM(r.num_enrollment_events) AS INT64) AS num_enrollment_events,
+{columns}  CAST(MIN(r.exposure_date) AS DATE) AS exposure_date,
+  CAST(MAX(r.num_exposure_events) AS INT64) AS num_exposure_events
 FROM (
 {indented(query)}
-)
-WHERE analysis_id IS NOT NULL AND branch IS NOT NULL AND enrollment_date IS NOT NULL
-GROUP BY analysis_id, branch
+) AS r
+WHERE r.analysis_id IS NOT NULL AND r.branch IS NOT NULL AND r.enrollment_date IS NOT NULL
+GROUP BY r.analysis_id, r.branch
 )"""
 
 
 def enrollments_counted(table: str, segments: Sequence[Segment]) -> str:
     """How many units have in common branch, dates and segments; those in several branches last."""
-    names = "".join(f"{_name(s)}, " for s in segments)
+    names = "".join(f"r.{_name(s)}, " for s in segments)
     nulls = "".join("CAST(NULL AS BOOL), " for _ in segments)
-    return f"""SELECT branch, enrollment_date, {names}MIN(exposure_date) AS exposure_date,
+    return f"""SELECT r.branch, r.enrollment_date, {names}MIN(r.exposure_date) AS exposure_date,
   FALSE AS in_several_branches, COUNT(*) AS units
-FROM {table}
-WHERE NOT in_several_branches
-GROUP BY branch, enrollment_date, {names}exposure_date IS NOT NULL
+FROM {table} AS r
+WHERE NOT r.in_several_branches
+GROUP BY r.branch, r.enrollment_date, {names}r.exposure_date IS NOT NULL
 UNION ALL
 SELECT CAST(NULL AS STRING), CAST(NULL AS DATE), {nulls}CAST(NULL AS DATE),
   TRUE, COUNT(DISTINCT analysis_id)
