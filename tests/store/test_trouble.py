@@ -24,7 +24,7 @@ RUN = ("run", *DATE)
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A project before its first run, and what a run without trouble makes of it in a folder."""
-    fresh = make_project(tmp_path_factory.mktemp("fresh") / "project", TWO_SOURCES)
+    fresh = make_project(tmp_path_factory.mktemp("fresh") / "project", experiment=TWO_SOURCES)
     done = tmp_path_factory.mktemp("done") / "project"
     shutil.copytree(fresh, done)
     assert ended_well(done) == 1
