@@ -91,3 +91,14 @@ def test_a_copy_that_went_is_fetched_again(tmp_path: Path, s3: str) -> None:
     found = site.get("index.html", private=False)
     assert found is not None
     assert found.body
+
+
+@pytest.mark.slow
+def test_on_a_dask_cluster(tmp_path: Path, s3: str) -> None:
+    here = make_project(tmp_path / "here")
+    there = moved(here, tmp_path / "there", s3)
+    with (there / "sonde.toml").open("a") as settings:
+        settings.write('[run]\nrunner = "dask"\nworkers = 2\n')
+    for project in (here, there):
+        assert ended("run", *DATE, "--project", project) == 0
+    assert contents(there) == contents(here)
