@@ -6,7 +6,15 @@ import subprocess
 import sys
 
 # Each in a process of its own: peak memory is a process's.
-PARTS = ("configuration", "scorecard", "demonstration", "incremental", "publication", "serving")
+PARTS = (
+    "configuration",
+    "scorecard",
+    "demonstration",
+    "runners",
+    "incremental",
+    "publication",
+    "serving",
+)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ Health checks, pages for every choice, reports, CSV and API answers of all, on t
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.cpu import cpu_seconds
 from sonde.experiment import Branch, EnrollmentsQueryType, Experiment, ExperimentRecord, Outcome
 from sonde.lake import Filled, Lake
 from sonde.metric import AnalysisUnit, Metric, Segment, SegmentDataSource, StatisticDeclaration
@@ -149,16 +149,11 @@ def publish(subjects: list[Subject], lake: Lake) -> int:
 
 
 def measured(what: str, target: float, call: Callable[[], int], expected: int) -> None:
-    before, started = _cpu(), time.perf_counter()
+    before, started = cpu_seconds(), time.perf_counter()
     assert call() == expected
-    cpu, wall = _cpu() - before, time.perf_counter() - started
+    cpu, wall = cpu_seconds() - before, time.perf_counter() - started
     reached = "reached" if wall <= target else "NOT REACHED"
     print(f"{what:<44} {wall:6.1f} s {cpu:8.1f} s CPU   target {target:g} s: {reached}", flush=True)
-
-
-def _cpu() -> float:
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def main(count: int = 200, metrics: int = 40) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sonde.config import Configuration, Resolved
 from sonde.config.experiments import Experiments, load_experiments
 from sonde.config.show import settings as settings_in_force
-from sonde.errors import DataError, SondeError
+from sonde.errors import BackendError, DataError, SondeError
 from sonde.experiment import Experiment, ExperimentRecord
 from sonde.kept import Keeper, Kept, keep
 from sonde.lake import Lake
@@ -37,8 +37,11 @@ from sonde.settings import Settings, load_settings
 from sonde.sql import TableName
 from sonde.stored import Subject, read_material
 from sonde.table import Partition, Receipt
+from sonde.warehouse.bigquery import BigQuery
 from sonde.warehouse.duckdb import Limits, Session
+from sonde.warehouse.remote import RemoteTables
 from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 from sonde.window import Period
 from sonde.wire.names import clashes
 from sonde.wire.provenance import ConfigurationRead, Origin
@@ -117,6 +120,13 @@ class Project:
         """The same, some Delta tables at a commit in place of the newest, by their names."""
         settings = self.settings
         return Sources(self.lake.url, settings.tables, numbers, settings.cache)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The tables people have, wherever they are."""
+        if self.settings.bigquery is not None:
+            return RemoteTables(BigQuery(self.settings.bigquery))
+        return self.sources
 
     @cached_property
     def pins(self) -> Pins:
@@ -215,6 +225,8 @@ class Project:
             revisions = None if kept.pin is None else kept.pin.revisions
             try:
                 made = plan([experiment], date_, self.versions, revisions)
+            except BackendError:
+                raise  # it concerns all experiments, and trying again can help
             except SondeError as error:
                 left_out.append(NotAnalysable(experiment.slug, Reason.CONFIGURATION, str(error)))
                 continue
@@ -345,6 +357,7 @@ class Project:
             memory=self._memory_of_one(),
             windows=self.settings.windows,
             cache=self.settings.cache,
+            bigquery=self.settings.bigquery,
         )
 
     def _memory_of_one(self) -> str:
@@ -377,11 +390,11 @@ class Project:
 
     def versions(self, tables: Iterable[TableName], first: date | None, last: date | None) -> str:
         """The version of some tables' rows of the days [first, last]."""
-        return versions(self.sources, tables, first, last)
+        return versions(self.tables, tables, first, last)
 
 
 def versions(
-    sources: Sources, tables: Iterable[TableName], first: date | None, last: date | None
+    sources: Tables, tables: Iterable[TableName], first: date | None, last: date | None
 ) -> str:
     """The version of some tables' rows of the days [first, last]."""
     found = []

@@ -57,7 +57,7 @@ from sonde.stored import (
 )
 from sonde.table import Partition, Receipt
 from sonde.warehouse.duckdb import Limits, Session
-from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 from sonde.wire.names import normalized
 
 SHARED = "all"
@@ -75,7 +75,7 @@ class Published:
 def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:
     """Check the health of some experiments' results and publish them, in one commit a table."""
     lake = setting.open_lake()
-    sources = setting.find_sources()
+    sources = setting.find_tables()
     receipts = Receipts(lake)
     together = _Staged(lake)
     published = []
@@ -135,7 +135,7 @@ class _Staged:
 
 
 def _made(
-    subject: Subject, lake: Lake, sources: Sources, receipts: Receipts, session: Session
+    subject: Subject, lake: Lake, sources: Tables, receipts: Receipts, session: Session
 ) -> tuple[list[Filled], list[Partition]]:
     """Everything that is kept of an experiment: its checks, its pages, what they said."""
     experiment, slug = subject.experiment, subject.experiment.slug

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import ipaddress
 import math
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sonde.account import PRICE, Account
 from sonde.argo.keys import KINDS as ARGO
 from sonde.argo.settings import Argo
 from sonde.config import kinds
@@ -25,6 +27,13 @@ from sonde.window import WindowsFrom
 from sonde.wire.names import METRIC_HUB
 
 FILE = "sonde.toml"
+
+
+class WarehouseKind(enum.StrEnum):
+    """What finds and counts units."""
+
+    DUCKDB = "duckdb"
+    BIGQUERY = "bigquery"
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Settings:
     login: of people who read the pages; None: pages are served to this machine only.
     names: under which people reach the pages, beside `localhost` and numeric addresses.
     argo: where `sonde submit` sends work.
+    bigquery: where units are found and counted; None: in files, by DuckDB.
     """
 
     folder: Path
@@ -61,6 +71,7 @@ class Settings:
     login: Login | None = None
     names: tuple[str, ...] = ()
     argo: Argo = field(default_factory=Argo)
+    bigquery: Account | None = None
 
 
 def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
@@ -94,6 +105,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
     tables = dict(reading.tables())
     platforms = dict(reading.platforms())
     login = reading.login(value, folder)
+    bigquery = reading.bigquery(value)
     reading.finish()
     return Settings(
         folder=folder,
@@ -112,6 +124,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
         login=login,
         names=value["SONDE_SERVE_NAMES"],
         argo=_argo(value, folder),
+        bigquery=bigquery,
     )
 
 
@@ -208,6 +221,30 @@ def _digits(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
+def _decimal(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _money(value: Any) -> kinds.Taken:
+    taken = kinds.number(value)
+    if not 0 <= taken.value < math.inf:
+        raise ValueError(f"expected an amount of money, 0 or more, not {taken.value}")
+    return taken
+
+
+_DATASET = re.compile(r"[A-Za-z0-9_]+")
+
+
+def _dataset(value: Any) -> kinds.Taken:
+    taken = kinds.name(value)
+    if taken.value is not None and not _DATASET.fullmatch(taken.value):
+        raise ValueError(f'"{taken.value}" is no dataset: letters, digits and _ only')
+    return taken
+
+
 def _argo_key(name: str, kind: kinds.Kind) -> _Key:
     default = getattr(Argo(), name)
     match default:
@@ -231,6 +268,12 @@ _KEYS = (
     _Key("run", "workers", kinds.whole(1), _digits),
     _Key("run", "memory", _memory),
     _Key("run", "windows", kinds.choice(WindowsFrom), default=WindowsFrom.ROWS),
+    _Key("warehouse", "kind", kinds.choice(WarehouseKind), default=WarehouseKind.DUCKDB),
+    _Key("warehouse", "project", kinds.name),
+    _Key("warehouse", "dataset", _dataset),
+    _Key("warehouse", "location", kinds.name),
+    _Key("warehouse", "price_per_tib", _money, _decimal, PRICE),
+    _Key("warehouse", "max_cost", _money, _decimal),
     _Key("serve", "users", kinds.name),
     _Key("serve", "user_header", _header),
     _Key("serve", "trusted_proxies", _networks, _separated, default=()),
@@ -240,7 +283,7 @@ _KEYS = (
 )
 _SECTIONS = {
     section: {key.name for key in _KEYS if key.section == section}
-    for section in ("experiments", "config", "lake", "run", "serve", "argo")
+    for section in ("experiments", "config", "lake", "run", "warehouse", "serve", "argo")
 }
 _PLATFORM: Mapping[str, kinds.Kind] = {
     "app_id": kinds.name,
@@ -354,6 +397,30 @@ class _Reading:
                     self.refuse(("serve", name), "means something with serve.user_header only")
             return PasswordLogin(_absolute(users, folder)) if users else None
         return ProxyLogin(header, proxies, value["SONDE_SERVE_PRIVATE_USERS"])
+
+    def bigquery(self, value: Mapping[str, Any]) -> Account | None:
+        """Where BigQuery is, if that is the warehouse; complains of what goes with the other."""
+        given = {
+            name: value[f"SONDE_WAREHOUSE_{name.upper()}"]
+            for name in ("project", "dataset", "location", "price_per_tib", "max_cost")
+        }
+        if value["SONDE_WAREHOUSE_KIND"] is WarehouseKind.DUCKDB:
+            for name in self.section("warehouse").keys() & given.keys():
+                self.refuse(("warehouse", name), 'means something with kind = "bigquery" only')
+            return None
+        for name, example in (("project", "my-project"), ("dataset", "experiments")):
+            if given[name] is None:
+                self.refuse(("warehouse",), f'BigQuery needs it: write {name} = "{example}"')
+        if value["SONDE_RUN_WINDOWS"] is WindowsFrom.UNIT_DAYS:
+            self.refuse(
+                ("run", "windows"),
+                "BigQuery computes windows from rows only; leave the key out",
+            )
+        if self.section("tables"):
+            self.refuse(
+                ("tables",), "BigQuery reads tables by the names that SQL has; leave them out"
+            )
+        return Account(**given)
 
     def platforms(self) -> Iterator[tuple[str, Platform]]:
         """The platforms of the file; a built-in one keeps what the file does not say."""

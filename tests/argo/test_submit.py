@@ -352,6 +352,25 @@ class TestSubmission:
         (manifest,) = argo.manifests.values()
         assert [pod.slug for pod in cluster.pods(manifest, "analyse")] == [browser.SLUG, OTHER]
 
+    @pytest.mark.parametrize("key", ["SERVER", "CLUSTER"])
+    def test_nobody_there(self, sonde, project, monkeypatch, key):
+        set_argo(project)
+        monkeypatch.setenv(f"SONDE_ARGO_{key}", "https://127.0.0.1:9")  # discard: nobody listens
+        monkeypatch.setenv("SONDE_ARGO_TOKEN", TOKEN)
+        code, said, errors = sonde("submit", "--project", project, *DATE)
+        assert (code, said) == (75, "")
+        assert "127.0.0.1:9 cannot be reached; is the address under [argo] in sonde" in errors
+        assert len(errors.splitlines()) == 1
+
+    def test_no_registry_there(self, sonde, project):
+        set_argo(project, image="127.0.0.1:9/team/sonde")
+        code, said, errors = sonde("submit", "--project", project, *DATE, "--dry-run")
+        assert (code, said) == (75, "")
+        assert errors == (
+            "error: the registry 127.0.0.1:9 cannot be reached; is the name right, and is there a "
+            "network?\n"
+        )
+
     def test_a_token_that_has_run_out(self, sonde, project, argo, monkeypatch):
         monkeypatch.setenv("SONDE_ARGO_TOKEN", "old")
         code, said, errors = sonde("submit", "--project", project, *DATE)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,7 @@ overall = ["active_hours"]
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path, str(Path(__file__).parents[2])])),
-    # Dask's own are 3 and 30 s: a poisoned task kills four workers, and a dead one is asked long.
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s",  # not 30 s: a dead worker is asked long
 }
 
 
@@ -68,29 +66,45 @@ class Cluster:
 
 
 @contextmanager
-def cluster_in(folder: Path) -> Iterator[Cluster]:
+def cluster_in(folder: Path, allowed_failures: int = 1) -> Iterator[Cluster]:
+    """allowed_failures: workers that a task may lose, and is tried again; by Dask's default 3."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         address = f"tcp://{HOST}:{free.getsockname()[1]}"
-    host = ["--host", HOST, "--no-dashboard"]
     port = ["--port", address.rpartition(":")[2]]
+    allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures)}
+    scheduler = dask("scheduler", "--host", HOST, "--no-dashboard", *port, **allowed)
+    try:
+        with workers_in(folder, address) as workers:
+            yield Cluster(address, scheduler, workers)
+    finally:
+        kill(scheduler)
+
+
+@contextmanager
+def workers_in(folder: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Two, which the scheduler knows."""
     size = ["--nworkers", "2", "--nthreads", "1", "--memory-limit", "1GB"]
     place = ["--local-directory", str(folder), "--death-timeout", "30"]
-    scheduler = dask("scheduler", *host, *port)
-    workers = dask("worker", address, *host, *size, *place)
+    workers = dask("worker", address, "--host", HOST, "--no-dashboard", *size, *place)
     try:
         _wait_for(address)
-        yield Cluster(address, scheduler, workers)
+        yield workers
     finally:
-        for process in (workers, scheduler):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
+        kill(workers)
 
 
-def dask(*command: str) -> subprocess.Popen[bytes]:
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """With all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+
+
+def dask(*command: str, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "dask", *command],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -229,6 +243,33 @@ def test_a_lost_scheduler_loses_nothing(
             list(reports)
     assert 0 < len(opened(own).work(RUN_DATE).stale) < len(project.work(RUN_DATE).plan.steps)
     finish(own)
+    assert everything(own) == expected
+
+
+def test_without_workers_it_ends_or_waits_for_others(
+    own: Path, tmp_path: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are killed while they work. Nobody takes their place: exit code 75, after a while. Others
+    do, during the next run: it goes on, and nothing is lost or there twice."""
+    monkeypatch.setattr("sonde.run.dask._LOOK", 0.2)
+    monkeypatch.setattr("sonde.run.dask._ALONE", 2.0)
+    with cluster_in(tmp_path / "first", allowed_failures=3) as cluster:
+        project = on_cluster(own, cluster.address)
+        reports = project.run(project.work(RUN_DATE))
+        next(reports)
+        kill(cluster.workers)
+        with pytest.raises(BackendError, match="has no workers; start some and run again"):
+            list(reports)
+        left = opened(own).work(RUN_DATE).stale
+        assert left
+        monkeypatch.setattr("sonde.run.dask._ALONE", 60.0)
+        with workers_in(tmp_path / "second", cluster.address) as second:
+            reports = project.run(project.work(RUN_DATE))
+            first = next(reports)
+            kill(second)
+            with workers_in(tmp_path / "third", cluster.address):
+                assert {type(report) for report in [first, *reports]} == {Done}
+    assert opened(own).work(RUN_DATE).stale == ()
     assert everything(own) == expected
 
 

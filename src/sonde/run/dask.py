@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ from sonde.run.runner import (
 
 _CONNECT = "5s"
 _GATHER = 60.0  # seconds for an answer that is there already
+_LOOK = 10.0  # seconds without an answer before it is seen whether there are workers
 _ALONE = 300.0  # seconds without any worker before the run is given up; a cluster may grow slowly
 _AHEAD = 1000  # tasks given to the scheduler: more than it has workers, less than it minds
 _SHARE = 0.6  # of a worker's memory at most for the engine: a worker over its limit is killed
@@ -119,11 +121,12 @@ class _Cluster(Generic[Task, Answer]):
         future.add_done_callback(self._ended.put)
 
     def next(self) -> tuple[Task, Answer | WorkerDiedError]:
+        alone_since: float | None = None
         while True:
             try:
-                future = self._ended.get(timeout=_ALONE)
+                future = self._ended.get(timeout=_LOOK)
             except queue.Empty:
-                self._check_for_workers()
+                alone_since = self._alone_since(alone_since)
                 continue
             task, _ = self._busy.pop(str(future.key))
             return task, self._answer(future)
@@ -146,12 +149,17 @@ class _Cluster(Generic[Task, Answer]):
                 "(what was finished is kept)"
             ) from error
 
-    def _check_for_workers(self) -> None:
-        if not self._client.scheduler_info()["workers"]:
+    def _alone_since(self, before: float | None) -> float | None:
+        """Since when no look found a worker; None when there is one. Raises when that is long."""
+        if self._client.scheduler_info()["workers"]:
+            return None
+        since = time.monotonic() if before is None else before
+        if time.monotonic() - since >= _ALONE:
             raise BackendError(
                 f"the cluster at {self._name} has no workers; start some and run again "
                 "(what was finished is kept)"
             )
+        return since
 
 
 def _title(task: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
+from sonde.errors import DataError
 from sonde.run.in_memory import InMemory
 from sonde.run.summarise import Summariser
 from sonde.sql.pretreatments import Treatment
@@ -15,11 +16,22 @@ from sonde.warehouse.duckdb import Session
 _VALUES = 8_000_000  # held in memory at once: 64 MB, and as much again while they are read
 
 
+class NotAnsweredError(DataError):
+    """An engine has no answer to a need; what asks for it is lost, and no more."""
+
+    def __init__(self, need: Need, message: str) -> None:
+        self.need = need
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.need, self.message)
+
+
 class Answers(Protocol):
     """What finds the answers to needs, of the rows of one frame."""
 
     def answer(self, needs: Mapping[int, Iterable[Need]]) -> None:
-        """Find them, each for the cells that ask."""
+        """Find them, each for the cells that ask. Raises NotAnsweredError for one without."""
 
     def summaries(self, cell: int) -> Summaries:
         """Those found for a cell."""

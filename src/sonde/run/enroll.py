@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +32,14 @@ def enroll(action: Enroll, session: Session, sources: Sources, path: Path) -> En
     enrollments themselves cannot be found; a segment or the exposures that fail are reported
     and left empty.
     """
-    finder = _Finder(action, session, sources)
+
+    def make(text: str) -> None:
+        read = query(text)
+        for name in read.tables:
+            session.attach(sources.find(name))
+        session.execute(f"CREATE OR REPLACE TEMP TABLE found AS\n{read.sql}")
+
+    finder = Finder(action, make)
     finder.find()
     session.execute(
         f"COPY (\n{_finished(finder.segments, finder.lost)}\n) TO {quoted(str(path))} "
@@ -41,18 +49,22 @@ def enroll(action: Enroll, session: Session, sources: Sources, path: Path) -> En
     return Enrolled(int(rows), (*finder.problems, *_warnings(session)))
 
 
-class _Finder:
-    """Finds as much as can be found."""
+class Finder:
+    """Finds as much as can be found. make: tries a query; the last one that it does is `query`.
 
-    def __init__(self, action: Enroll, session: Session, sources: Sources) -> None:
+    segments: those found. lost: those that cannot be. problems: why.
+    """
+
+    def __init__(self, action: Enroll, make: Callable[[str], None]) -> None:
         self.action = action
-        self.session = session
-        self.sources = sources
+        self.make = make
+        self.query = ""
         self.problems: list[Problem] = []
         self.segments: tuple[Segment, ...] = action.experiment.segments
         self.lost: tuple[Segment, ...] = ()
 
     def find(self) -> None:
+        """Raises DataError when there are no enrollments at all."""
         try:
             self._try(self.segments, None)
         except (ConfigError, DataError):
@@ -81,10 +93,8 @@ class _Finder:
 
     def _try(self, segments: tuple[Segment, ...], exposures: str | None) -> None:
         experiment = replace(self.action.experiment, segments=segments)
-        read = query(enrollments_query(experiment, self.action.dates, exposures))
-        for name in read.tables:
-            self.session.attach(self.sources.find(name))
-        self.session.execute(f"CREATE OR REPLACE TEMP TABLE found AS\n{read.sql}")
+        self.query = enrollments_query(experiment, self.action.dates, exposures)
+        self.make(self.query)
 
 
 def _finished(segments: tuple[Segment, ...], lost: tuple[Segment, ...]) -> str:
@@ -109,25 +119,30 @@ ORDER BY enrollment_date, analysis_id, branch"""
 
 
 def _warnings(session: Session) -> list[Problem]:
-    several, nameless = session.rows(
+    number, nameless = session.rows(
         """SELECT
   (SELECT count(*) FROM (
     SELECT analysis_id FROM found WHERE analysis_id IS NOT NULL AND branch IS NOT NULL
     GROUP BY 1 HAVING count(DISTINCT branch) > 1)),
   (SELECT count(*) FROM found WHERE analysis_id IS NULL OR branch IS NULL)"""
     )[0]
-    warnings = []
-    if several:
-        units = "unit is" if several == 1 else "units are"
-        warnings.append(
-            Problem(
-                f"{several} {units} enrolled in several branches and left out of the results; "
-                "find out why units change branch",
-                "WARNING",
-            )
-        )
+    warnings = several(number)
     if nameless:
         warnings.append(
             Problem(f"{nameless} enrollments without an id or a branch are left out", "WARNING")
         )
     return warnings
+
+
+def several(number: int) -> list[Problem]:
+    """What is to be said of units in several branches."""
+    if not number:
+        return []
+    units = "unit is" if number == 1 else "units are"
+    return [
+        Problem(
+            f"{number} {units} enrolled in several branches and left out of the results; "
+            "find out why units change branch",
+            "WARNING",
+        )
+    ]

@@ -13,17 +13,22 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from sonde.account import Account
 from sonde.errors import BackendError
 from sonde.lake import Filled, Lake
 from sonde.plan.steps import Enroll, Estimate, Step, errors_table, fingerprint, queries_table
+from sonde.run.bigquery.warehouse import InBigQuery
 from sonde.run.estimate import Estimated
 from sonde.run.made import MadeFrom, query_id, stored
 from sonde.run.outcome import ERRORS_COLUMNS, QUERIES_COLUMNS, Problem
 from sonde.run.warehouse import InFiles, Warehouse
 from sonde.store import Cache
 from sonde.table import Partition
+from sonde.warehouse.bigquery import BigQuery
 from sonde.warehouse.duckdb import Limits
+from sonde.warehouse.remote import RemoteTables
 from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 from sonde.window import WindowsFrom
 
 
@@ -91,7 +96,7 @@ class Setting:
     lake: where results go. sources: where the tables are that people have. configuration: where
     the declarations come from, to be kept beside the results; configurations: of some experiments,
     by slug, in its place. windows: how they are computed. cache: where a machine keeps copies of
-    what is in a bucket.
+    what is in a bucket. bigquery: where units are found and counted; None: in files.
     """
 
     lake: str
@@ -103,6 +108,7 @@ class Setting:
     configurations: Mapping[str, str] = field(default_factory=dict)
     windows: WindowsFrom = WindowsFrom.ROWS
     cache: Cache = field(default_factory=Cache)
+    bigquery: Account | None = None
 
     def open_lake(self) -> Lake:
         """The lake, made when absent."""
@@ -111,6 +117,12 @@ class Setting:
     def find_sources(self) -> Sources:
         """The tables people have."""
         return Sources(self.sources, self.tables, cache=self.cache)
+
+    def find_tables(self) -> Tables:
+        """The same, or those in BigQuery where that is the warehouse."""
+        if self.bigquery is not None:
+            return RemoteTables(BigQuery(self.bigquery))
+        return self.find_sources()
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:
@@ -160,6 +172,8 @@ def _fill(batch: Batch, setting: Setting, lake: Lake, spill: Path) -> list[Repor
 
 
 def _opened(setting: Setting, lake: Lake, spill: Path) -> AbstractContextManager[Warehouse]:
+    if setting.bigquery is not None:
+        return InBigQuery.opened(setting.bigquery, setting.as_of)
     sources = setting.find_sources()
     limits = Limits(setting.memory, spill)
     return InFiles.opened(sources, lake, setting.windows, limits, setting.as_of)
@@ -192,7 +206,7 @@ def _estimate(batch: Batch, warehouse: Warehouse, lake: Lake, setting: Setting) 
 
 
 def _commit(
-    estimated: Sequence[Estimated], lake: Lake, sources: Sources, made_from: MadeFrom
+    estimated: Sequence[Estimated], lake: Lake, tables: Tables, made_from: MadeFrom
 ) -> None:
     table = estimated[0].step.output.table
     filled = [
@@ -202,7 +216,7 @@ def _commit(
             each.step.fingerprint,
             each.step.marks,
         )
-        for each, rows in zip(estimated, stored(estimated, sources, made_from), strict=True)
+        for each, rows in zip(estimated, stored(estimated, tables, made_from), strict=True)
     ]
     lake.commit(table, filled)
 

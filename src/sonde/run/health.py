@@ -34,7 +34,7 @@ from sonde.sql import relation
 from sonde.sql.enrollments import in_dataset
 from sonde.table import Receipt
 from sonde.warehouse.duckdb import Session
-from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 
 REVISION = 1  # raise it when the same results would give other checks
 FRESH = 1  # days behind
@@ -124,7 +124,7 @@ def _expected(experiment: Experiment, as_of: date) -> date:
     return as_of if end is None else min(as_of, end - timedelta(days=1))
 
 
-def _newest(experiment: Experiment, sources: Sources) -> tuple[date | None, str]:
+def _newest(experiment: Experiment, sources: Tables) -> tuple[date | None, str]:
     """The table that ends first, of those that metrics read and that say where they end."""
     last: dict[str, date] = {}
     for metric in _metrics(experiment):
@@ -188,7 +188,7 @@ def checked(
     experiment: Experiment,
     as_of: date,
     lake: Lake,
-    sources: Sources,
+    sources: Tables,
     receipts: Sequence[Receipt],
     session: Session,
     statistics: Callable[[], Sequence[Row]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from scipy import stats as scipy_stats
+from scipy import special  # scipy.stats takes longer to load than most experiments to check
 
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis
@@ -114,8 +114,8 @@ def p_of(row: Row) -> float:
     """The p-value that belongs to an interval, taken as that of a normal law."""
     width = _width(row)
     assert width is not None
-    error = width / 2 / float(scipy_stats.norm.ppf(0.5 + row["ci_width"] / 2))
-    return float(2 * scipy_stats.norm.sf(abs(row["point"]) / error))
+    error = width / 2 / float(special.ndtri(0.5 + row["ci_width"] / 2))
+    return float(2 * special.ndtr(-abs(row["point"]) / error))
 
 
 def is_count(row: Row) -> bool:

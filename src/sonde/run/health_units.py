@@ -58,9 +58,10 @@ def read_enrolled(experiment: Experiment, session: Session, file: Path) -> Enrol
     rows_of = f"read_parquet({quoted(str(file))})"
     known = session.columns(rows_of)
     segments = [each.name for each in experiment.segments if each.name in known]
-    found = session.rows(_kinds(rows_of, segments))
+    is_counted = "units" in known  # where they are, as in BigQuery
+    found = session.rows(_kinds(rows_of, segments, "sum(units)" if is_counted else "count(*)"))
     rows = [row[1:] for row in found if not row[0]]
-    several = session.rows(_several(rows_of))[0][0] if len(rows) < len(found) else 0
+    several = session.rows(_several(rows_of, is_counted))[0][0] if len(rows) < len(found) else 0
     declared = {b.slug: b.ratio for b in experiment.branches if b.ratio > 0}
     strangers: dict[str, int] = {}
     for row in rows:
@@ -107,13 +108,14 @@ def _enrolled(
     )
 
 
-def _kinds(rows_of: str, segments: Sequence[str]) -> str:
+def _kinds(rows_of: str, segments: Sequence[str], number: str) -> str:
     columns = "".join(f", {identifier(name)}" for name in segments)
     kind = f"branch, enrollment_date, exposure_date IS NOT NULL{columns}"
-    return f"""SELECT in_several_branches, {kind}, count(*)
+    return f"""SELECT in_several_branches, {kind}, {number}
 FROM {rows_of}
 GROUP BY ALL ORDER BY ALL"""
 
 
-def _several(rows_of: str) -> str:
-    return f"SELECT count(DISTINCT analysis_id) FROM {rows_of} WHERE in_several_branches"
+def _several(rows_of: str, is_counted: bool) -> str:
+    number = "sum(units)" if is_counted else "count(DISTINCT analysis_id)"
+    return f"SELECT {number} FROM {rows_of} WHERE in_several_branches"

@@ -18,7 +18,7 @@ from sonde.run.estimate import Estimated
 from sonde.run.outcome import STATISTICS_COLUMNS
 from sonde.sql import TableName, relation
 from sonde.sql.enrollments import in_dataset
-from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 
 _AS_OF, _ENROLLMENTS, _TOGETHER = b"sonde.as_of", b"sonde.enrollments", b"sonde.together"
 
@@ -49,7 +49,7 @@ class MadeFrom:
         return cls(configuration, day, said[_ENROLLMENTS].decode(), together)
 
 
-def stored(estimated: Sequence[Estimated], sources: Sources, made_from: MadeFrom) -> list[pa.Table]:
+def stored(estimated: Sequence[Estimated], sources: Tables, made_from: MadeFrom) -> list[pa.Table]:
     """The rows of each step of a batch."""
     together = " ".join(step_key(each.step) for each in estimated)
     said = {
@@ -71,7 +71,7 @@ def step_key(step: Step) -> str:
     return "/".join(step.output.key[1:4])
 
 
-def _rows(estimated: Estimated, sources: Sources, configuration: str) -> list[dict[str, object]]:
+def _rows(estimated: Estimated, sources: Tables, configuration: str) -> list[dict[str, object]]:
     about = {
         "sonde": version("sonde"),
         "configuration": configuration,
@@ -97,16 +97,16 @@ def inputs_of(rows: pa.Table) -> dict[str, str]:
     return {name: version for name, _, version in parts}
 
 
-def _inputs(step: Step, sources: Sources) -> str:
+def _inputs(step: Step, sources: Tables) -> str:
     """The tables that were read, each with the version of the window's rows."""
     action = step.action
     assert isinstance(action, Estimate)
     experiment, signal = action.experiment, action.experiment.exposure_signal
-    read = {
-        name: sources.find(name)
-        for source in action.sources
-        for name in _tables_of(experiment, source)
-    }
+    read = {}
+    for source in action.sources:
+        with suppress(ConfigError):  # only BigQuery runs what cannot be read here
+            for name in _tables_of(experiment, source):
+                read[name] = sources.find(name)
     if signal is not None and action.basis is AnalysisBasis.EXPOSURES:
         with suppress(ConfigError):  # the step's problems say what is wrong with it
             for name in _tables_of(experiment, signal.data_source):

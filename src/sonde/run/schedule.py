@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -37,7 +38,7 @@ def _run(
 ) -> Iterator[Report]:
     if not steps:
         return
-    waiting = batches(steps)
+    waiting = sorted(batches(steps), key=_weight, reverse=True)
     with runner.open(_do, setting) as pool:
         while waiting or pool.tasks:
             for batch in _ready(waiting, pool):
@@ -77,6 +78,21 @@ def _do(batch: Batch, setting: Setting) -> list[Report]:
         reports = execute(batch, setting)
         highest = peak()
     return [r if isinstance(r, Skipped) else replace(r, peak=highest) for r in reports]
+
+
+def _weight(batch: Batch) -> float:
+    """How early a batch begins: enrollments before all that wait for them, then who has most to do.
+
+    A long batch that begins last is done by one worker while the others have nothing left.
+    """
+    if any(isinstance(step.action, Enroll) for step in batch.steps):
+        return math.inf
+    return sum(
+        (1 + len(step.action.experiment.segments))
+        * (1 + sum(len(metric.statistics) for metric in step.action.metrics))
+        for step in batch.steps
+        if isinstance(step.action, Estimate)
+    )
 
 
 def _ready(waiting: Sequence[Batch], pool: Pool[Batch, list[Report]]) -> Iterator[Batch]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sonde.experiment import Experiment
 from sonde.metric import StatisticDeclaration
-from sonde.run.engine import Answers, Engine
+from sonde.run.engine import Answers, Engine, NotAnsweredError
 from sonde.run.outcome import Problem
 from sonde.sql.pretreatments import Treatment
 from sonde.sql.summaries import Frame
@@ -98,10 +98,26 @@ class Scorer:
             frame = Frame(treatment.relation("" if segment == ALL else f"s:{segment}"))
             for group, make in groups:
                 summariser = make(frame if len(groups) == 1 else frame.within(group))
-                gather(summariser, asked, group)
-                for each in asked:
+                for each in self._answered(summariser, asked, group, segment):
                     for cell in group:
                         yield from self._estimates(summariser, each, cell, segment)
+
+    def _answered(
+        self, answers: Answers, asked: Sequence[Asked], cells: Sequence[int], segment: str
+    ) -> Sequence[Asked]:
+        """Gather what is asked for; all of it, but for what the engine has no answer to."""
+        while True:
+            try:
+                gather(answers, asked, cells)
+            except NotAnsweredError as error:
+                lost = [e for e in asked if _needs(e, answers, cells, error.need)]
+                self.problems += [
+                    Problem.of(error, metric=e.metric, statistic=e.statistic.name, segment=segment)
+                    for e in lost
+                ]
+                asked = [e for e in asked if e not in lost]
+            else:
+                return asked
 
     def _estimates(
         self, summariser: Answers, asked: Asked, cell: int, segment: str
@@ -130,6 +146,11 @@ class Scorer:
             return
         for outcome in outcomes:
             yield Row(cell, segment, asked.metric, asked.statistic.label, outcome)
+
+
+def _needs(asked: Asked, answers: Answers, cells: Sequence[int], need: Need) -> bool:
+    known = map(answers.summaries, cells)
+    return any(need in asked.statistic.needs(asked.columns, each) for each in known)
 
 
 def gather(summariser: Answers, asked: Sequence[Asked], cells: Sequence[int]) -> None:

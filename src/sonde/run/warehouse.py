@@ -16,6 +16,7 @@ from sonde.run.estimate import Estimated, estimate
 from sonde.table import Receipt
 from sonde.warehouse.duckdb import Limits, Session
 from sonde.warehouse.sources import Sources
+from sonde.warehouse.tables import Tables
 from sonde.window import WindowsFrom
 
 
@@ -23,7 +24,7 @@ class Warehouse(Protocol):
     """Finds who is enrolled, and estimates. Results are kept in the lake, by its caller."""
 
     @property
-    def tables(self) -> Sources:
+    def tables(self) -> Tables:
         """The tables people have."""
 
     @property

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from sonde.metric import PreTreatment
-from sonde.sql.summaries import float_literal
-from sonde.sql.text import identifier
+from sonde.sql.dialects import DUCKDB, Dialect
 from sonde.stats.pretreatment import (
     Divide,
     FillNulls,
@@ -32,8 +31,9 @@ class Treatment:
     frame: the name of the table.
     """
 
-    def __init__(self, frame: str) -> None:
+    def __init__(self, frame: str, dialect: Dialect = DUCKDB) -> None:
         self.frame = frame
+        self._dialect = dialect
         self._made: dict[tuple[str, tuple[Step, ...]], str] = {}
         self._layers: list[list[str]] = []
 
@@ -49,8 +49,9 @@ class Treatment:
         if key not in self._made:
             made = name
             for depth, step in enumerate(steps):
-                source, made = made, f"{name}|{len(self._made)}.{depth}"
-                self._layer(depth).append(f"{treated(source, step)} AS {identifier(made)}")
+                source, made = made, f"{name}|{len(self._made)}_{depth}"
+                sql = treated(source, step, self._dialect)
+                self._layer(depth).append(f"{sql} AS {self._dialect.name(made)}")
             self._made[key] = made
         return self._made[key]
 
@@ -66,50 +67,47 @@ class Treatment:
         """
         if not self._layers and not segment:
             return self.frame
-        condition = f" WHERE {identifier(segment)}" if segment else ""
+        condition = f" WHERE {self._dialect.name(segment)}" if segment else ""
         relation = f"(SELECT * FROM {self.frame}{condition})"
         for layer in self._layers:
             relation = f"(SELECT *, {', '.join(layer)} FROM {relation})"
         return relation
 
 
-def treated(column: str, step: Step) -> str:
+def treated(column: str, step: Step, dialect: Dialect = DUCKDB) -> str:
     """One step on one column.
 
     >>> treated("x", KeepAbove(2.0))
     'CASE WHEN CAST("x" AS DOUBLE) > 2.0::DOUBLE THEN "x" END'
     """
-    name = identifier(column)
-    number = f"CAST({name} AS DOUBLE)"
+    name, number, literal = dialect.name(column), dialect.number(column), dialect.literal
+    is_nan = dialect.is_nan(number)
     match step:
         case KeepNotNull():
-            return f"CASE WHEN NOT isnan({number}) THEN {name} END"
+            return f"CASE WHEN NOT {is_nan} THEN {name} END"
         case KeepFinite():
-            return f"CASE WHEN isfinite({number}) THEN {name} END"
+            return f"CASE WHEN {dialect.is_finite(number)} THEN {name} END"
         case KeepBelow(bound):
-            return f"CASE WHEN {number} < {_bound(bound, number)} THEN {name} END"
+            return f"CASE WHEN {number} < {_bound(bound, number, dialect)} THEN {name} END"
         case KeepAbove(bound):
-            return f"CASE WHEN {number} > {_bound(bound, number)} THEN {name} END"
+            return f"CASE WHEN {number} > {_bound(bound, number, dialect)} THEN {name} END"
         case Divide(by):
-            return f"{number} / {float_literal(by)}"
+            return f"{number} / {literal(by)}"
         case Logarithm(base):
-            scale = "" if base is None else f" / {float_literal(math.log(base))}"
+            scale = "" if base is None else f" / {literal(math.log(base))}"
             return (
-                f"CASE WHEN {number} > 0 AND NOT isnan({number}) THEN ln({number}){scale} "
-                f"WHEN {number} = 0 THEN '-infinity'::DOUBLE "
-                f"WHEN {number} IS NOT NULL THEN 'nan'::DOUBLE END"
+                f"CASE WHEN {number} > 0 AND NOT {is_nan} THEN ln({number}){scale} "
+                f"WHEN {number} = 0 THEN {literal(-math.inf)} "
+                f"WHEN {number} IS NOT NULL THEN {literal(math.nan)} END"
             )
         case FillNulls(value):
-            filled = float_literal(value)
-            return f"CASE WHEN {name} IS NULL OR isnan({number}) THEN {filled} ELSE {number} END"
+            return f"CASE WHEN {name} IS NULL OR {is_nan} THEN {literal(value)} ELSE {number} END"
         case _:
             assert_never(step)
 
 
-def _bound(bound: float | Quantile, number: str) -> str:
+def _bound(bound: float | Quantile, number: str, dialect: Dialect) -> str:
     if not isinstance(bound, Quantile):
-        return float_literal(bound)
-    return (
-        f"quantile_cont(CASE WHEN NOT isnan({number}) THEN {number} END, "
-        f"{float_literal(bound.fraction)}) OVER (PARTITION BY __n)"
-    )
+        return dialect.literal(bound)
+    kept = f"CASE WHEN NOT {dialect.is_nan(number)} THEN {number} END"
+    return dialect.quantile(kept, bound.fraction)
