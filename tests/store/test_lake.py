@@ -95,8 +95,22 @@ def test_what_is_deleted_is_gone(bucket: str) -> None:
         lake.file(receipt)
 
 
-@pytest.mark.parametrize("name", ["distinct partitions", "same partitions", "equal contents"])
-def test_writers_at_once_do_no_harm(bucket: str, name: str) -> None:
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("s3", "distinct partitions"),
+        ("gs", "same partitions"),
+        pytest.param("s3", "same partitions", marks=slow),
+        pytest.param("s3", "equal contents", marks=slow),
+        pytest.param("gs", "distinct partitions", marks=slow),
+        pytest.param("gs", "equal contents", marks=slow),
+    ],
+)
+def test_writers_at_once_do_no_harm(request: pytest.FixtureRequest, kind: str, name: str) -> None:
+    bucket: str = request.getfixturevalue(kind)
     work, partitions = WRITERS[name]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(2, mp_context=context) as pool:
@@ -122,7 +136,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("too many requests", marks=slow),
+        pytest.param("no answer", marks=slow),
+        "answers lost",
+    ],
+)
 def test_every_tenth_request_refused(
     s3: str, amazon: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -13,6 +13,7 @@ from sonde.site import Site
 from tests import browser
 from tests.commands import ended
 from tests.kept.hub import AS_OF
+from tests.serve.conftest import write_small_site
 from tests.store.deployment import DATE, contents, make_project, moved
 
 SLUG = browser.SLUG
@@ -63,7 +64,7 @@ def written(project: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("windows", ["direct", "incremental"])
+@pytest.mark.parametrize("windows", [pytest.param("direct", marks=pytest.mark.slow), "incremental"])
 def test_every_command_as_with_a_folder(
     tmp_path: Path, s3: str, capsys: pytest.CaptureFixture[str], windows: str
 ) -> None:
@@ -82,9 +83,9 @@ def test_every_command_as_with_a_folder(
 
 def test_a_copy_that_went_is_fetched_again(tmp_path: Path, s3: str) -> None:
     """A server runs for weeks, and copies that nobody reads make room for others."""
-    project = moved(make_project(tmp_path / "here"), tmp_path / "there", s3)
-    assert ended("run", *DATE, "--project", project) == 0
-    site = Site(Lake.open(f"{s3}/lake"))
+    lake = Lake.open(s3)
+    write_small_site(lake)
+    site = Site(lake)
     site.refresh()
     for copy in (tmp_path / "cache").rglob("*.parquet"):
         copy.unlink()
