@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -112,7 +112,7 @@ def test_answers_are_those_of_arrays(
                 units = rows_of(frame, cell)
                 assert summariser.branches(cell) == sorted(units)
                 for need in (need for asked in rounds for need in asked):
-                    check(need, summariser.summaries(cell), expected(need, units))
+                    check(need, summariser.summaries(cell), expected(need, units), frame)
 
 
 @settings(deadline=None, max_examples=30)
@@ -254,7 +254,8 @@ def thresholds(clip: Clip, column: str, units: Mapping[str, pa.Table]) -> dict[s
     return {branch: clip.threshold(each) for branch, each in counts.items() if each.n}
 
 
-def check(need: Need, found: Summaries, wanted: Summaries) -> None:
+def check(need: Need, found: Summaries, wanted: Summaries, frame: pa.Table | None = None) -> None:
+    """frame: all cells, where sums of one may have been taken about the mean of all."""
     assert need in found
     match need:
         case GridMeanOf():
@@ -264,7 +265,8 @@ def check(need: Need, found: Summaries, wanted: Summaries) -> None:
             of, by = found.moments[need], wanted.moments[need]
             for branch in {*of, *by}:
                 empty = Moments.empty(len(need.columns), need.order)
-                check_moments(of.get(branch, empty), by.get(branch, empty))
+                reach = [0.0 if frame is None else largest(frame[c]) for c in need.columns]
+                check_moments(of.get(branch, empty), by.get(branch, empty), reach)
         case CountsOf():
             none = ValueCounts.of(np.array([], dtype=np.int64))
             check_branches(found.counts[need], wanted.counts[need], none)
@@ -282,7 +284,13 @@ def check_branches(of: Mapping[str, Any], by: Mapping[str, Any], none: Any) -> N
         assert of.get(branch, none) == by.get(branch, none)
 
 
-def check_moments(ours: Moments, theirs: Moments) -> None:
+def largest(column: pa.ChunkedArray) -> float:
+    values = column.cast(pa.float64()).drop_null().to_numpy()
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+
+def check_moments(ours: Moments, theirs: Moments, reach: Sequence[float]) -> None:
+    """reach: how far from 0 any value lies. The bound of rounding for sums about another point."""
     assert (ours.n, ours.nulls, ours.order) == (theirs.n, theirs.nulls, theirs.order)
     assert ours.means == pytest.approx(theirs.means, rel=1e-11, abs=1e-11)
     columns = range(len(ours.means))
@@ -290,4 +298,6 @@ def check_moments(ours: Moments, theirs: Moments) -> None:
     powers = [each for each in exponents(len(ours.means), ours.order) if sum(each) > 1]
     for ours_of, theirs_of, each in zip(ours.central, theirs.central, powers, strict=True):
         scale = theirs.n * math.prod(s**p for s, p in zip(spreads, each, strict=True))
-        assert ours_of == pytest.approx(theirs_of, rel=1e-9, abs=1e-9 * scale + 1e-9)
+        rounding = 32 * theirs.n * math.prod((2 * r) ** p for r, p in zip(reach, each, strict=True))
+        most = 1e-9 * scale + 1e-9 + rounding * np.finfo(float).eps
+        assert ours_of == pytest.approx(theirs_of, rel=1e-9, abs=most)

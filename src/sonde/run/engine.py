@@ -56,10 +56,15 @@ class Engine(Protocol):
 
 
 class DuckDB:
-    """Frames that are tables of a session."""
+    """Frames that are tables of a session.
 
-    def __init__(self, session: Session) -> None:
+    order: the column in whose order rows are added up, for the last digits of a sum of doubles
+    depend on it; empty: as they come.
+    """
+
+    def __init__(self, session: Session, order: str = "") -> None:
         self._session = session
+        self._order = order
 
     def treatment(self, frame: str) -> Treatment:
         """The frame, with what pre-treatments will make of its columns."""
@@ -83,10 +88,15 @@ class DuckDB:
         if short:
             yield short, self._in_memory
         if long := [cell for cell in cells if sizes.get(cell, 0) > room]:
+            if self._order:
+                table = f"{treatment.frame} AS\nSELECT * FROM {treatment.frame}"
+                self._session.execute(
+                    f"CREATE OR REPLACE TEMP TABLE {table} ORDER BY __n, {self._order}"
+                )
             yield long, self._by_queries
 
     def _in_memory(self, frame: Frame) -> Answers:
-        return InMemory(self._session, frame)
+        return InMemory(self._session, frame, self._order)
 
     def _by_queries(self, frame: Frame) -> Answers:
         return Summariser(self._session, frame)

@@ -13,7 +13,7 @@ from sonde.metric import Metric, StatisticDeclaration
 from sonde.plan.steps import HAS_DATA, Estimate, Step, columns_of
 from sonde.run.engine import DuckDB, Engine
 from sonde.run.framed import Framed, Framing, adjustment
-from sonde.run.frames import WITH_ROWS
+from sonde.run.frames import ORDER, WITH_ROWS
 from sonde.run.outcome import Problem
 from sonde.run.score import (
     ALL,
@@ -58,7 +58,7 @@ def estimate(
     """Estimates of steps that share experiment and sources, in the order of `steps`."""
     framing = Framing(steps, session, sources)
     frames = framing.frames_of(enrollments, lake, windows)
-    return estimated(steps, framing, frames, DuckDB(session))
+    return estimated(steps, framing, frames, DuckDB(session, ORDER))
 
 
 class Frames(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from sonde.errors import ConfigError, DataError
@@ -20,6 +20,7 @@ from sonde.sql import expression, relation
 from sonde.sql.enrollments import EnrollmentDates, in_dataset, signal_dates
 from sonde.sql.partials import Split
 from sonde.sql.separable import separable
+from sonde.sql.summaries import float_literal
 from sonde.sql.text import date_literal, identifier
 from sonde.sql.unit_days import metrics_of, nothing_of, row_of_nulls
 from sonde.sql.units import (
@@ -37,6 +38,7 @@ from sonde.warehouse.duckdb import Session
 from sonde.warehouse.sources import Sources
 from sonde.window import Period, Window
 
+ORDER = "__u"  # the units, numbered as they stand in the file of enrollments
 WITH_ROWS = "__rows"  # whether a unit has any row of the sources
 HAS_ROWS = {WITH_ROWS: "count(ds.__u) > 0"}  # the column, to be asked of `Frames.units`
 _KEYS = frozenset({"__u", "__n", "branch", WITH_ROWS})
@@ -52,28 +54,23 @@ _CASTS = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "UBIGINT": "BIGINT", "FLOAT
 class UnitTable:
     """A table of metrics, a row for each unit and window with rows of the source.
 
-    empty: the table of one row that stands for all others; None: there are no others.
-    filled: the columns that are not null in it.
+    empty: what the columns of all others are, as SQL; of those not named, NULL.
     """
 
     name: str
     columns: tuple[str, ...]
-    empty: str | None = None
-    filled: frozenset[str] = frozenset()
+    empty: Mapping[str, str] = field(default_factory=dict)
 
     def join(self, alias: str) -> str:
         """To be joined to units and windows `e`."""
-        joined = (
-            f"\nLEFT JOIN {self.name} AS {alias} ON {alias}.__u = e.__u AND {alias}.__n = e.__n"
-        )
-        return joined + (f"\nCROSS JOIN {self.empty} AS {alias}_0" if self.filled else "")
+        return f"\nLEFT JOIN {self.name} AS {alias} ON {alias}.__u = e.__u AND {alias}.__n = e.__n"
 
     def value(self, column: str, alias: str) -> str:
         """A column, for every unit and window."""
         name = identifier(column)
-        if column not in self.filled:
+        if column not in self.empty:
             return f"{alias}.{name}"
-        return f"CASE WHEN {alias}.__u IS NULL THEN {alias}_0.{name} ELSE {alias}.{name} END"
+        return f"CASE WHEN {alias}.__u IS NULL THEN {self.empty[column]} ELSE {alias}.{name} END"
 
 
 class UnknownTypeError(DataError):
@@ -94,7 +91,7 @@ class Frames:
         self.statements: list[str] = []
         self._rows_text: dict[str, str] = {}
         self._views: set[str] = set()
-        self._empty: dict[str, tuple[str, frozenset[str]]] = {}
+        self._empty: dict[str, dict[str, str]] = {}
         self._made = 0
 
     def enroll(self, file: str) -> None:
@@ -280,10 +277,14 @@ class Frames:
         if empty_text not in self._empty:
             empty = self._name("empty")
             self._fill(empty, empty_text)
+            kinds = self._session.columns(empty)
             row = self._session.rows(f"SELECT * EXCLUDE (__u, __n) FROM {empty}")[0]
-            filled = {c for c, value in zip(columns, row, strict=True) if value is not None}
-            self._empty[empty_text] = empty, frozenset(filled)
-        return UnitTable(name, columns, *self._empty[empty_text])
+            self._empty[empty_text] = {
+                column: f"CAST({_literal(value)} AS {kinds[column]})"
+                for column, value in zip(columns, row, strict=True)
+                if value is not None
+            }
+        return UnitTable(name, columns, self._empty[empty_text])
 
     def _translated(self, metrics: Iterable[Metric]) -> dict[str, str]:
         """The metrics in DuckDB SQL; one that cannot be translated is left out and reported."""
@@ -390,10 +391,10 @@ GROUP BY en.__u, w.__n"""
     ) -> tuple[str, frozenset[str]]:
         """Join units of several sources, segments and covariates; name and columns of the table.
 
-        Columns: __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`; WITH_ROWS where
-        the units have it.
+        Columns: __u, __n, branch, `s:<segment>`, `m:<metric>`, `c:<period>:<metric>`; WITH_ROWS
+        where the units have it. Its rows are in no order.
         """
-        columns = ["e.__n", "e.branch"]
+        columns = ["e.__u", "e.__n", "e.branch"]
         columns += [
             f"e.{identifier(s.name)} AS {identifier('s:' + s.name)}"
             for s in self._experiment.segments
@@ -415,10 +416,9 @@ GROUP BY en.__u, w.__n"""
                 f"c.{identifier(c)}" for c in self._session.columns(covariates) if c != "__u"
             ]
         name = self._name("frame")
-        # In the order of units, however their rows came: sums of doubles depend on it.
         self._session.execute(
             f"CREATE TEMP TABLE {name} AS\nSELECT {', '.join(columns)}\n"
-            f"FROM {enrollments} AS e{joins}\nORDER BY e.__n, e.__u"
+            f"FROM {enrollments} AS e{joins}"
         )
         return name, frozenset(self._session.columns(name))
 
@@ -484,6 +484,10 @@ def _by_own_source(metrics: Iterable[Metric]) -> dict[str, list[Metric]]:
 
 def _target(kind: str) -> str | None:
     return "DOUBLE" if kind.startswith("DECIMAL") else _CASTS.get(kind)
+
+
+def _literal(value: object) -> str:
+    return float_literal(value) if isinstance(value, float) else str(value).upper()
 
 
 def _words(sql: str) -> set[str]:

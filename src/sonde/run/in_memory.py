@@ -46,17 +46,21 @@ _EXACT = 2**53  # whole numbers up to it are floats
 
 
 class InMemory:
-    """Summaries of a frame. Asked repeatedly, it remembers what it has found."""
+    """Summaries of a frame. Asked repeatedly, it remembers what it has found.
 
-    def __init__(self, session: Session, frame: Frame) -> None:
+    order: the column in whose order rows are added up; empty: as they come.
+    """
+
+    def __init__(self, session: Session, frame: Frame, order: str = "") -> None:
         self._session = session
         self._frame = frame
+        self._order = order
         self._known: dict[int, Summaries] = defaultdict(Summaries)
         self._bounds: dict[tuple[str, Clip], Floats] = {}
 
     @functools.cached_property
     def _rows(self) -> Rows:
-        return Rows(self._session, self._frame, ())
+        return Rows(self._session, self._frame, (), self._order)
 
     def summaries(self, cell: int) -> Summaries:
         """What is known of a cell."""
@@ -91,7 +95,7 @@ class InMemory:
         known = self._rows.columns if "_rows" in self.__dict__ else ()
         wanted = dict.fromkeys([*known, *columns])
         if len(wanted) > len(known):
-            self._rows = Rows(self._session, self._frame, list(wanted))
+            self._rows = Rows(self._session, self._frame, list(wanted), self._order)
 
     def _of(
         self, cell: int, found: Mapping[AnyNeed, Sequence[Answer]]

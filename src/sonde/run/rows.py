@@ -61,21 +61,27 @@ class Rows:
     """Some columns of a frame.
 
     places: of each cell that there is, the place of each branch among the groups, all sorted.
-    edges: where the rows of each group begin, and where the last ones end.
+    edges: where the rows of each group begin, and where the last ones end. Within a group rows are
+    in the order of the column `order`; when it is empty, as they come.
     """
 
-    def __init__(self, session: Session, frame: Frame, columns: Sequence[str]) -> None:
+    def __init__(
+        self, session: Session, frame: Frame, columns: Sequence[str], order: str = ""
+    ) -> None:
         names = [f"{identifier(column)} AS c{i}" for i, column in enumerate(columns)]
+        names += [f"{identifier(order)} AS place"] if order else []
         selected = ", ".join([frame.selected("branch"), *names])
         table = session.arrow(f"SELECT {selected}\n{frame.sql()}").combine_chunks()
         groups, of_row = _groups(table)
         self.places: dict[int, dict[str, int]] = {}
         for place, (cell, branch) in enumerate(groups):
             self.places.setdefault(cell, {})[branch] = place
-        order = np.argsort(of_row, kind="stable")
+        by_group = np.argsort(of_row, kind="stable")
+        if order:
+            by_group = _in_order(as_numpy(table["place"].combine_chunks()), of_row, by_group)
         sizes = np.bincount(of_row, minlength=len(groups)).astype(np.int64)
         self.edges: Integers = np.concatenate([[0], np.cumsum(sizes)])
-        self._held = {name: _held(table[f"c{i}"], order) for i, name in enumerate(columns)}
+        self._held = {name: _held(table[f"c{i}"], by_group) for i, name in enumerate(columns)}
 
     def __contains__(self, column: str) -> bool:
         return column in self._held
@@ -129,6 +135,16 @@ def _groups(table: pa.Table) -> tuple[list[Group], npt.NDArray[Any]]:
         (first + code // len(branches), branches[code % len(branches)]) for code in present.tolist()
     ]
     return groups, places[codes]
+
+
+def _in_order(place: Values, of_row: Values, by_group: Integers) -> Integers:
+    """The rows group by group, within each by place: mostly they are already."""
+    places = place[by_group]
+    falls = places[1:] < places[:-1]
+    if not np.any(falls & (np.diff(of_row[by_group]) == 0)):
+        return by_group
+    ordered: Integers = np.lexsort((place, of_row))
+    return ordered
 
 
 def _held(column: pa.ChunkedArray, order: Integers) -> Held:
