@@ -28,7 +28,6 @@ from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
 from sonde.publish import Published, finish, publish_shared, shown_to_all, stale, withdraw
 from sonde.run.execute import Report, Setting
-from sonde.run.local import Local
 from sonde.run.runner import Resources, Runner, engine_memory, runner
 from sonde.run.schedule import each, run
 from sonde.run.unit_metrics import unit_metrics
@@ -290,9 +289,11 @@ class Project:
         subjects = self.unpublished(work)
         groups = [subjects[i : i + _TOGETHER] for i in range(0, len(subjects), _TOGETHER)]
         setting = self.setting(work.plan.as_of)
-        one = Local(Resources(1, self.settings.memory))
-        place = self.runner(workers) if len(groups) > 1 else one
-        for published in each(groups, finish, setting, place):
+        if len(groups) > 1:
+            made = each(groups, finish, setting, self.runner(workers))
+        else:  # within the same memory, here: another process would take longer to start
+            made = (finish(group, setting) for group in groups)
+        for published in made:
             yield from published
         while publish_shared(self.lake):
             pass  # another process may have published meanwhile: the last to write has seen all

@@ -168,8 +168,8 @@ def test_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_short_command_ends_well(analysed: Path) -> None:
     """Threads that read a table once aborted most processes that ended right after it."""
     command = [sys.executable, "-m", "sonde", "runs", "--project", str(analysed)]
-    codes = [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(5)]
-    assert codes == [0] * 5
+    codes = [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(3)]
+    assert codes == [0] * 3
 
 
 def test_removed_results_are_computed_anew(
