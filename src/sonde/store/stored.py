@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,9 @@ class Store(Protocol):
 
     def changed(self, name: str) -> int | None:
         """A number that differs once files came to a folder; None: it cannot be relied on."""
+
+    def beginning(self, name: str) -> Hashable | None:
+        """What tells a file from a later one of its name; None: absent, or nobody knows."""
 
     def lacks(self, name: str) -> bool:
         """Whether a folder is known to be absent without asking anybody."""
