@@ -25,7 +25,7 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from sonde.errors import BackendError
-from sonde.store import Cache, Store, Stored, open_store
+from sonde.store import Cache, PassingError, Store, Stored, open_store
 from sonde.table import Partition, Receipt, Table
 
 FORMAT = 1  # of the lake: raise it when an older sonde could no longer read or rightly extend it
@@ -34,6 +34,7 @@ _MARKER = "_sonde.json"
 _LOG = "_delta_log"
 _FIRST = f"{0:020}.json"  # of its entries
 _TRIES = 20
+_PATIENCE = 30  # seconds, for a store whose answers are lost
 
 
 class _Opened(threading.local):
@@ -128,9 +129,7 @@ class Lake:
     def history(self, table: Table) -> Iterator[dict[tuple[str, ...], Receipt]]:
         """What existed after each commit, the newest first, as far back as the log goes."""
         for number in range(self.version(table), -1, -1):
-            try:
-                delta = self._opened(table, number)
-            except DeltaError:
+            if (delta := self._past(table, number)) is None:
                 return  # the log begins later
             yield _receipts(table, delta)
 
@@ -194,26 +193,37 @@ class Lake:
         the same thing, else it replaces the first's.
         """
         dropped = {partition.key for partition in remove}
-        waiting, sent = list(filled), set[str]()
+        sent: set[str] = set()
+        started = time.monotonic()
         for attempt in range(_TRIES):
-            with self.store.failures():
-                delta = self._delta(table)
-                if delta is None:
-                    if not waiting:
-                        return
-                    delta = self._create(table, waiting)
-                current = _receipts(table, delta)
-                waiting = self._without_done(waiting, current)
-                stale = [current[k] for k in dropped if k in current]
-                if not waiting and not stale:
+            try:
+                if self._commit(table, filled, dropped, sent):
                     return
-                names = {self._name(table, item.path) for item in waiting} - sent
-                self.store.send(names)
-                sent |= names
-                if self._try_commit(table, delta, waiting, current, stale):
-                    return
+            except PassingError:  # whether it was done, nobody knows: look
+                if time.monotonic() - started > _PATIENCE:
+                    raise
             time.sleep(0.02 * attempt)
         raise BackendError(f"{table.path}: other writers kept committing first; run again")
+
+    def _commit(
+        self, table: Table, filled: Sequence[Filled], dropped: set[tuple[str, ...]], sent: set[str]
+    ) -> bool:
+        """Try once, after a look at what is there. sent: names of staged files, in the store."""
+        with self.store.failures():
+            delta = self._delta(table)
+            if delta is None:
+                if not filled:
+                    return True
+                delta = self._create(table, filled)
+            current = _receipts(table, delta)
+            waiting = self._without_done(filled, current)
+            stale = [current[k] for k in dropped if k in current]
+            if not waiting and not stale:
+                return True
+            names = {self._name(table, item.path) for item in waiting} - sent
+            self.store.send(names)
+            sent |= names
+            return self._try_commit(table, delta, waiting, current, stale)
 
     def read(self, table: Table, keys: Mapping[str, str] | None = None) -> pa.Table:
         """All rows of the partitions whose key columns have the given values."""
@@ -249,6 +259,13 @@ class Lake:
     def _opened(self, table: Table, version: int | None = None) -> DeltaTable:
         address = self.store.address(self.store.folder(table.path))
         return DeltaTable(address, version=version, storage_options=self.store.options)
+
+    def _past(self, table: Table, number: int) -> DeltaTable | None:
+        with self.store.failures():
+            try:
+                return self._opened(table, number)
+            except DeltaError:
+                return None
 
     def _delta(self, table: Table) -> DeltaTable | None:
         if self.store.lacks(f"{self.store.folder(table.path)}/{_LOG}"):

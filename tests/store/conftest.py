@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.servers import AMAZON, GOOGLE, make_bucket, served
+from tests.store.moto_server import AMAZON, GOOGLE
+from tests.store.servers import make_bucket, served
 
 _NUMBERS = itertools.count(1)
 

@@ -19,9 +19,9 @@ from tests.kept.hub import AS_OF, make_hub
 DATE = ("--date", AS_OF.isoformat())
 
 
-def make_project(folder: Path, experiment: str = browser.EXPERIMENT) -> Path:
+def make_project(folder: Path, **declared: str) -> Path:
     """A project whose lake is a folder, and whose configuration has commits."""
-    make_hub(folder, experiment=experiment)
+    make_hub(folder, **declared)
     return folder
 
 

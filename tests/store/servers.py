@@ -1,7 +1,4 @@
-"""Object stores on this machine, and what stands between them and sonde when things go wrong.
-
-`python -m tests.store.servers` serves a bucket as Amazon does; with `--google` as Google does.
-"""
+"""Object stores on this machine, and what stands between them and sonde when things go wrong."""
 
 from __future__ import annotations
 
@@ -14,57 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.request import Request, urlopen
 
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
-
-AMAZON, GOOGLE = "--amazon", "--google"
-_SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, Signature=x"
-
-
-def main(kind: str) -> None:
-    """Serve until the other end of the standard input is closed; print the port."""
-
-    class Silent(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log(self, *_: object) -> None:
-            pass
-
-    amazon = DomainDispatcherApplication(create_backend_app)
-    application = _as_google(amazon) if kind == GOOGLE else amazon
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Silent)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdout.write(f"{server.server_port}\n")
-    sys.stdout.flush()
-    sys.stdin.read()
-
-
-def _as_google(amazon: Callable[..., Any]) -> Callable[..., Any]:
-    """Google's XML interface is Amazon's, but for how it names conditions and generations."""
-
-    def application(environ: dict[str, str], start: Callable[..., Any]) -> Any:
-        if environ.get("HTTP_X_GOOG_IF_GENERATION_MATCH") == "0":
-            environ["HTTP_IF_NONE_MATCH"] = "*"
-        environ["HTTP_AUTHORIZATION"] = _SIGNED
-        if environ["REQUEST_METHOD"] == "PUT":
-            environ.setdefault("CONTENT_LENGTH", "0")
-
-        def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start(status, [*headers, ("x-goog-generation", "1")], *rest)
-
-        return amazon(environ, started)
-
-    return application
+from tests.store.moto_server import AMAZON, SIGNED
 
 
 @contextmanager
 def served(kind: str = AMAZON) -> Iterator[str]:
     """The address of a store in a process of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tests.store.servers", kind],
+        [sys.executable, "-W", "ignore", "-m", "tests.store.moto_server", kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -82,7 +38,7 @@ def served(kind: str = AMAZON) -> Iterator[str]:
 
 def make_bucket(endpoint: str, bucket: str) -> None:
     """A new bucket in a store."""
-    request = Request(f"{endpoint}/{bucket}", method="PUT", headers={"Authorization": _SIGNED})
+    request = Request(f"{endpoint}/{bucket}", method="PUT", headers={"Authorization": SIGNED})
     urlopen(request).close()
 
 
@@ -193,7 +149,3 @@ def gate(endpoint: str, verdict: Verdict, body: bytes = Gate.body) -> Iterator[G
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

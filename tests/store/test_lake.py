@@ -71,6 +71,19 @@ def test_new_columns_are_added(bucket: str) -> None:
     assert found == {"1": None, "2": "new"}
 
 
+def test_a_log_whose_beginning_is_gone(s3: str) -> None:
+    """Delta removes what is older than its last checkpoints."""
+    lake = Lake.open(s3)
+    for number in range(22):
+        fill(lake, ("a", "1"), (number,), str(number))
+    for number in range(19):
+        lake.store.delete(f"{TABLE.path}/_delta_log/{number:020}.json")
+    assert contents(lake) == {("a", "1"): [21]}
+    found = [r.fingerprint for each in lake.history(TABLE) for r in each.values()]
+    assert found[:3] == ["21", "20", "19"]
+    assert len(found) < 6
+
+
 def test_what_is_deleted_is_gone(bucket: str) -> None:
     lake = Lake.open(bucket)
     fill(lake, ("a", "1"), (1,), "f")
@@ -82,8 +95,22 @@ def test_what_is_deleted_is_gone(bucket: str) -> None:
         lake.file(receipt)
 
 
-@pytest.mark.parametrize("name", ["distinct partitions", "same partitions", "equal contents"])
-def test_writers_at_once_do_no_harm(bucket: str, name: str) -> None:
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("s3", "distinct partitions"),
+        ("gs", "same partitions"),
+        pytest.param("s3", "same partitions", marks=slow),
+        pytest.param("s3", "equal contents", marks=slow),
+        pytest.param("gs", "distinct partitions", marks=slow),
+        pytest.param("gs", "equal contents", marks=slow),
+    ],
+)
+def test_writers_at_once_do_no_harm(request: pytest.FixtureRequest, kind: str, name: str) -> None:
+    bucket: str = request.getfixturevalue(kind)
     work, partitions = WRITERS[name]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(2, mp_context=context) as pool:
@@ -109,7 +136,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("too many requests", marks=slow),
+        pytest.param("no answer", marks=slow),
+        "answers lost",
+    ],
+)
 def test_every_tenth_request_refused(
     s3: str, amazon: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -117,16 +151,6 @@ def test_every_tenth_request_refused(
         monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
         lake = Lake.open(s3)
         for number in range(6):
-            until_done(lake, number)
+            fill(lake, ("a", str(number % 2)), (number,), f"f{number}")
         assert contents(lake) == {("a", str(n)): [4 + n] for n in range(2)}
         assert between.refused >= 4
-
-
-def until_done(lake: Lake, number: int) -> None:
-    """As whoever runs again until nothing fails."""
-    for _ in range(4):
-        try:
-            return fill(lake, ("a", str(number % 2)), (number,), f"f{number}")
-        except BackendError:
-            pass
-    raise AssertionError("four runs did not complete")

@@ -13,13 +13,19 @@ from sonde.site import Site
 from tests import browser
 from tests.commands import ended
 from tests.kept.hub import AS_OF
+from tests.serve.conftest import write_small_site
 from tests.store.deployment import DATE, contents, make_project, moved
 
 SLUG = browser.SLUG
+# Sums of whole numbers: windows merged from days may add others in another order.
+EXACT = browser.DEFINITIONS.replace(
+    '"active_hours_sum"', '"CAST(active_hours_sum * 1000 AS INT64)"'
+)
 TOLD = {
     "plan": ("plan", *DATE, "--format", "json"),
     "results": ("results", SLUG, "--format", "json"),
     "show": ("show", SLUG),
+    "preview": ("preview", SLUG, "--start-date", "2020-04-01", "--end-date", "2020-04-05"),
     "replay": ("replay", SLUG, "--format", "json"),
 }
 WRITTEN = {
@@ -58,11 +64,11 @@ def written(project: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("windows", ["direct", "incremental"])
+@pytest.mark.parametrize("windows", [pytest.param("direct", marks=pytest.mark.slow), "incremental"])
 def test_every_command_as_with_a_folder(
     tmp_path: Path, s3: str, capsys: pytest.CaptureFixture[str], windows: str
 ) -> None:
-    here = make_project(tmp_path / "here")
+    here = make_project(tmp_path / "here", definitions=EXACT)
     with (here / "sonde.toml").open("a") as settings:
         settings.write(f'[run]\nwindows = "{windows}"\nworkers = 1\n')
     there = moved(here, tmp_path / "there", s3)
@@ -77,12 +83,23 @@ def test_every_command_as_with_a_folder(
 
 def test_a_copy_that_went_is_fetched_again(tmp_path: Path, s3: str) -> None:
     """A server runs for weeks, and copies that nobody reads make room for others."""
-    project = moved(make_project(tmp_path / "here"), tmp_path / "there", s3)
-    assert ended("run", *DATE, "--project", project) == 0
-    site = Site(Lake.open(f"{s3}/lake"))
+    lake = Lake.open(s3)
+    write_small_site(lake)
+    site = Site(lake)
     site.refresh()
     for copy in (tmp_path / "cache").rglob("*.parquet"):
         copy.unlink()
     found = site.get("index.html", private=False)
     assert found is not None
     assert found.body
+
+
+@pytest.mark.slow
+def test_on_a_dask_cluster(tmp_path: Path, s3: str) -> None:
+    here = make_project(tmp_path / "here")
+    there = moved(here, tmp_path / "there", s3)
+    with (there / "sonde.toml").open("a") as settings:
+        settings.write('[run]\nrunner = "dask"\nworkers = 2\n')
+    for project in (here, there):
+        assert ended("run", *DATE, "--project", project) == 0
+    assert contents(there) == contents(here)

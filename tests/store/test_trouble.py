@@ -22,9 +22,16 @@ RUN = ("run", *DATE)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A project before its first run, and what a run without trouble makes of it in a folder."""
-    fresh = make_project(tmp_path_factory.mktemp("fresh") / "project", TWO_SOURCES)
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project before its first run."""
+    return make_project(tmp_path_factory.mktemp("fresh") / "project", experiment=TWO_SOURCES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    fresh: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The same, and what a run without trouble makes of it in a folder."""
     done = tmp_path_factory.mktemp("done") / "project"
     shutil.copytree(fresh, done)
     assert ended_well(done) == 1
@@ -131,7 +138,7 @@ SAID = {
 
 @pytest.mark.parametrize("name", SAID)
 def test_said_in_one_sentence(
-    undisturbed: tuple[Path, dict[str, Any]],
+    fresh: Path,
     tmp_path: Path,
     s3: str,
     amazon: str,
@@ -141,7 +148,7 @@ def test_said_in_one_sentence(
 ) -> None:
     status, code, pattern = SAID[name]
     folder = tmp_path / "project"
-    shutil.copytree(undisturbed[0], folder)
+    shutil.copytree(fresh, folder)
     (folder / "sonde.toml").write_text(
         (folder / "sonde.toml").read_text().replace('"lake"', f'"{s3}/lake"')
     )

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sonde.store.cache import Cache
+from sonde.store.failures import PassingError
 from sonde.store.folder import Folder
 from sonde.store.stored import Store, Stored, is_bucket
 
 if TYPE_CHECKING:
     from sonde.store.bucket import Bucket
 
-__all__ = ["Cache", "Folder", "Store", "Stored", "is_bucket", "open_bucket", "open_store"]
+__all__ = [
+    "Cache",
+    "Folder",
+    "PassingError",
+    "Store",
+    "Stored",
+    "is_bucket",
+    "open_bucket",
+    "open_store",
+]
 
 
 def open_store(url: str, cache: Cache) -> Store:

@@ -22,7 +22,7 @@ from obstore.store import GCSStore, S3Store
 from sonde.errors import BackendError, ConfigError
 from sonde.store.cache import Cache
 from sonde.store.credentials import aws_options
-from sonde.store.failures import failure
+from sonde.store.failures import PassingError, failure
 from sonde.store.stored import Stored
 
 if TYPE_CHECKING:
@@ -115,8 +115,14 @@ class Bucket:
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there, with its copy."""
-        with self.failures():
-            obstore.delete(self._client, self._key(name))
+        for last in (False, False, True):  # its client does not: it could be asked twice
+            try:
+                with self.failures():
+                    obstore.delete(self._client, self._key(name))
+                break
+            except PassingError:
+                if last:
+                    raise
         (self.root / name).unlink(missing_ok=True)
 
     def changed(self, name: str) -> int | None:
@@ -178,7 +184,7 @@ class Bucket:
         except (BaseError, OSError, DeltaError) as error:
             if isinstance(error, CommitFailedError | TableNotFoundError):
                 raise
-            raise BackendError(failure(error, self.url, self.endpoint)) from error
+            raise failure(error, self.url, self.endpoint) from error
 
     def _key(self, name: str) -> str:
         return "/".join(part for part in (self._prefix, name) if part)

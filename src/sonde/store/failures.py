@@ -7,31 +7,38 @@ from __future__ import annotations
 
 import re
 
+from sonde.errors import BackendError
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*m|↳")
 _GUIDE = "docs/object-store.md"
 
 
-def failure(error: Exception, url: str, endpoint: str) -> str:
-    """The sentence. endpoint: the address of the store, if it is not the usual one.
+class PassingError(BackendError):
+    """The store did not answer, or not now. Nobody knows whether it did what it was asked."""
+
+
+def failure(error: Exception, url: str, endpoint: str) -> BackendError:
+    """The same with that sentence. endpoint: the address of the store, if it is not the usual one.
 
     >>> print(failure(OSError("404 <Code>NoSuchBucket</Code>"), "s3://nowhere/lake", ""))
     there is no bucket "nowhere"; create it, or correct the address s3://nowhere/lake
     """
     text = " ".join(_ANSI.sub("", str(error)).partition("Debug source:")[0].split())
-    bucket = url.partition("://")[2].partition("/")[0]
     is_google = url.startswith("gs://")
-    for pattern, said in _SAID:
-        if re.search(pattern, text, re.IGNORECASE):
-            return said.format(
-                url=url,
-                bucket=bucket,
-                at=f" at {endpoint}" if endpoint else "",
-                keys=_GOOGLE_KEYS if is_google else _AWS_KEYS,
-                rights=_GOOGLE_RIGHTS if is_google else _AWS_RIGHTS,
-                endpoint=" and at AWS_ENDPOINT_URL" if endpoint and not is_google else "",
-                guide=_GUIDE,
-            )
-    return f"{url} cannot be used: {text[:500]}"
+    words = {
+        "url": url,
+        "bucket": url.partition("://")[2].partition("/")[0],
+        "at": f" at {endpoint}" if endpoint else "",
+        "keys": _GOOGLE_KEYS if is_google else _AWS_KEYS,
+        "rights": _GOOGLE_RIGHTS if is_google else _AWS_RIGHTS,
+        "guide": _GUIDE,
+        "endpoint": " and at AWS_ENDPOINT_URL" if endpoint and not is_google else "",
+    }
+    for kind, said in ((BackendError, _SAID), (PassingError, _SAID_IN_PASSING)):
+        for pattern, sentence in said:
+            if re.search(pattern, text, re.IGNORECASE):
+                return kind(sentence.format(**words))
+    return BackendError(f"{url} cannot be used: {text[:500]}")
 
 
 _AWS_KEYS = (
@@ -77,6 +84,8 @@ _SAID = (
         r"redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed",
         'the bucket "{bucket}" is in another region; set AWS_REGION to its own',
     ),
+)
+_SAID_IN_PASSING = (
     (
         r"\b(429|500|502|503|504)\b|SlowDown",
         "{url} refuses requests for now{at}; run again later (what was committed is kept)",
