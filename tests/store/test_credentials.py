@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,15 @@ def test_a_store_that_cannot_be_reached(s3: str, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BackendError) as raised:
         Lake.open(s3)
     assert str(raised.value) == said
+
+
+def test_a_store_that_says_nothing(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket_module, "_PATIENCE", 1)
+    monkeypatch.setattr(bucket_module, "_SILENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(BackendError, match="cannot be reached at"):
+            Lake.open(s3)
 
 
 def test_a_store_that_refuses_for_now(
