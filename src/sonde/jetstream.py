@@ -77,7 +77,7 @@ def jetstream_files(
     since = cycle_start(started, experiment.last_enrollment_date) if started else _EPOCH
     slug = experiment.slug
     return {
-        **statistics_files(slug, _rows(parts, is_hidden)),
+        **statistics_files(slug, statistic_rows(parts, is_hidden)),
         metadata_file(slug): metadata_json(
             experiment, started, _provenance(parts, origin), origin.url
         ),
@@ -90,7 +90,7 @@ _COLUMNS = ("metric", "statistic", "parameter", "branch", "comparison", "compari
             "ci_width", "point", "lower", "upper", "segment")  # fmt: skip
 
 
-def _rows(parts: Iterable[Part], is_hidden: Hides) -> Iterator[StatisticRow]:
+def statistic_rows(parts: Iterable[Part], is_hidden: Hides = nothing) -> Iterator[StatisticRow]:
     """Rows with a number: why there is none is said in the errors, not in these files."""
     for part in parts:
         if part.is_partial:

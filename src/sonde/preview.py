@@ -59,6 +59,9 @@ def preview(
         raise DataError(str(reason))
     with tempfile.TemporaryDirectory(prefix="sonde-preview-") as folder:
         setting = replace(project.setting(days[1]), lake=folder)
+        if (account := setting.bigquery) is not None:  # units are not those of a run
+            apart = replace(account, dataset=f"{account.dataset}_preview")
+            setting = replace(setting, bigquery=apart)
         here = Local(Resources(1, project.settings.memory))
         problems = _problems(run(made.steps, setting, here))
         rows = statistics(Lake.open(folder), experiment).to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -12,11 +13,13 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from sonde.account import Account
 from sonde.config import Configuration, Resolved
 from sonde.config.experiments import Experiments, load_experiments
 from sonde.config.show import settings as settings_in_force
-from sonde.errors import BackendError, DataError, SondeError
+from sonde.errors import BackendError, ConfigError, DataError, SondeError
 from sonde.experiment import Experiment, ExperimentRecord
+from sonde.jetstream_tables import publish_tables
 from sonde.kept import Keeper, Kept, keep
 from sonde.lake import Lake
 from sonde.metric import AnalysisBasis
@@ -27,7 +30,10 @@ from sonde.plan.plan import Plan, plan
 from sonde.plan.select import active, candidates, effective_date, named
 from sonde.plan.steps import Enroll, Estimate, Step, enrollments_table, fingerprint
 from sonde.publish import Published, finish, publish_shared, shown_to_all, stale, withdraw
+from sonde.run.bigquery.cost import Cost, costs
+from sonde.run.bigquery.units import standing
 from sonde.run.execute import Report, Setting
+from sonde.run.outcome import Problem
 from sonde.run.runner import Resources, Runner, engine_memory, runner
 from sonde.run.schedule import each, run
 from sonde.run.unit_metrics import unit_metrics
@@ -42,7 +48,7 @@ from sonde.warehouse.remote import RemoteTables
 from sonde.warehouse.sources import Sources
 from sonde.warehouse.tables import Tables
 from sonde.window import Period
-from sonde.wire.names import clashes
+from sonde.wire.names import clashes, normalized
 from sonde.wire.provenance import ConfigurationRead, Origin
 
 
@@ -121,11 +127,15 @@ class Project:
         return Sources(self.lake.url, settings.tables, numbers, settings.cache)
 
     @cached_property
+    def bigquery(self) -> BigQuery | None:
+        """Where units are found and counted, unless that is in files."""
+        account = self.settings.bigquery
+        return None if account is None else BigQuery(account)
+
+    @cached_property
     def tables(self) -> Tables:
         """The tables people have, wherever they are."""
-        if self.settings.bigquery is not None:
-            return RemoteTables(BigQuery(self.settings.bigquery))
-        return self.sources
+        return self.sources if self.bigquery is None else RemoteTables(self.bigquery)
 
     @cached_property
     def pins(self) -> Pins:
@@ -215,6 +225,7 @@ class Project:
 
     def work(self, as_of: date, slugs: Sequence[str] = (), *, to_newest: bool = False) -> Work:
         """What is to be done as of a date. to_newest: as `select` has it."""
+        bigquery = self.bigquery  # first: without credentials no experiment can be planned
         selected = self.select(as_of, slugs, to_newest=to_newest)
         steps: list[Step] = []
         left_out = list(selected.left_out)
@@ -233,6 +244,8 @@ class Project:
             left_out += made.skipped
         whole = Plan(as_of, tuple(steps), tuple(left_out))
         receipts = self.receipts(steps)
+        if bigquery is not None:
+            receipts = standing(receipts, steps, bigquery)
         warnings = [str(warning) for each in selected.resolved for warning in each.warnings]
         warnings += clashes(each.slug for each in selected.experiments)
         return Work(
@@ -256,6 +269,7 @@ class Project:
     def run(self, work: Work, workers: int | None = None) -> Iterator[Report]:
         """Do the work; yield reports as they come. What is no longer asked for goes last."""
         reports: list[Report] = []
+        self._check_cost(work)
         self.keep(work)
         try:
             setting = self.setting(work.plan.as_of, work.kept)
@@ -269,6 +283,23 @@ class Project:
             by_table.setdefault(partition.table, []).append(partition)
         for partitions in by_table.values():
             self.lake.commit(partitions[0].table, [], partitions)
+
+    @property
+    def account(self) -> Account:
+        """Who pays for what BigQuery reads. Raises ConfigError when the tables are files."""
+        if self.settings.bigquery is None:
+            raise ConfigError('reading files costs nothing: warehouse.kind is not "bigquery"')
+        return self.settings.bigquery
+
+    def cost(self, work: Work) -> list[Cost]:
+        """What the work would read in BigQuery. Raises ConfigError as `account` does."""
+        return list(costs(work.stale, BigQuery(self.account), work.plan.as_of))
+
+    def _check_cost(self, work: Work) -> None:
+        """Raise CostLimitError before anything is done, when all of it costs too much."""
+        account = self.settings.bigquery
+        if account is not None and account.max_bytes is not None:
+            account.check(sum(each.size for each in self.cost(work)), "this run")
 
     def keep(self, work: Work) -> None:
         """Write down what experiments of a plan keep from now on."""
@@ -297,6 +328,19 @@ class Project:
             yield from published
         while publish_shared(self.lake):
             pass  # another process may have published meanwhile: the last to write has seen all
+        yield from self._publish_tables(work)
+
+    def _publish_tables(self, work: Work) -> Iterator[Published]:
+        """Into BigQuery, if that is the warehouse; what fails, with the reason."""
+        if self.bigquery is None:
+            return
+        for experiment in (resolved.experiment for resolved in work.resolved):
+            started = time.perf_counter()
+            try:
+                publish_tables(experiment, work.plan.steps, self.lake, self.bigquery)
+            except SondeError as error:
+                seconds = time.perf_counter() - started
+                yield Published(experiment.slug, seconds, Problem.of(error), "tables in BigQuery")
 
     def runner(self, workers: int | None = None) -> Runner:
         """Where steps are done. workers: in place of the settings' own."""
@@ -371,6 +415,11 @@ class Project:
 
         Raises DataError when the window is not due, or enrollments have not been computed.
         """
+        if self.bigquery is not None:
+            dataset = self.bigquery.account.dataset
+            raise ConfigError(
+                f"units stay in BigQuery: read the tables {normalized(slug)}_.. in {dataset}"
+            )
         experiment = self.experiment(slug)
         steps = plan([experiment], as_of, self.versions).steps
         chosen = [step for step in steps if _is_of(step, basis, period, window)]

@@ -65,11 +65,12 @@ SHARED = "all"
 
 @dataclass(frozen=True)
 class Published:
-    """What came of publishing an experiment. problem: why its pages are as they were, if so."""
+    """What came of publishing an experiment. problem: why its `what` are as they were, if so."""
 
     slug: str
     seconds: float
     problem: Problem | None = None
+    what: str = "pages"
 
 
 def finish(subjects: Sequence[Subject], setting: Setting) -> list[Published]:

@@ -65,6 +65,10 @@ def replay(
     from, together with what was computed with it. Nothing is written. is_wanted: is given the last
     day of data, too. Raises DataError when no stored result is wanted.
     """
+    if project.bigquery is not None:
+        raise ConfigError(
+            "BigQuery keeps no old rows of its tables; a result is computed again from files only"
+        )
     table = statistics_table(project.experiment(slug))
     receipts = [
         receipt

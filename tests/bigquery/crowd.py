@@ -69,6 +69,15 @@ EXPERIMENT = """
 [experiment]
 segments = ["regular_user_v3"]
 
+[experiment.exposure_signal]
+name = "clicked"
+friendly_name = "Clicked"
+description = "Clicked more than four times on a day"
+data_source = "clients_daily"
+select_expression = "clicks > 4"
+window_start = "enrollment_start"
+window_end = "analysis_window_end"
+
 [metrics]
 weekly = ["hours", "clicks", "used", "rows_seen", "hours_per_day", "share"]
 

@@ -73,6 +73,11 @@ class Emulator:
             self._process.terminate()
             self._process.wait(20)
 
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(20)
+
     @contextmanager
     def running(self) -> Iterator[Emulator]:
         self.start()

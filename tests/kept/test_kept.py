@@ -342,12 +342,28 @@ class TestRevisions:
 FILES = {"own": OWN, "definitions": DEFINITIONS, "unrelated": UNRELATED}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from([*FILES, "ask"]), st.integers(1, 9)), max_size=6))
+CHANGES = st.lists(st.tuples(st.sampled_from([*FILES, "ask"]), st.integers(1, 9)), max_size=6)
+IN_FOLDERS = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=8, suppress_health_check=IN_FOLDERS)
+@given(CHANGES)
 def test_laws(tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int]]) -> None:
+    check_laws(tmp_path_factory.mktemp("laws"), changes)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=IN_FOLDERS)
+@given(CHANGES)
+def test_more_laws(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int]]
+) -> None:
+    check_laws(tmp_path_factory.mktemp("laws"), changes)
+
+
+def check_laws(folder: Path, changes: list[tuple[str, int]]) -> None:
     """Whatever changes, in whatever order: an unrelated file moves nothing, nor does a definition
     until it is asked for; its own file does; and deciding twice is deciding once."""
-    folder = tmp_path_factory.mktemp("laws")
     hub, commit = make_hub(folder)
     text = {
         "own": browser.EXPERIMENT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -37,8 +39,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The demo, small, analysed and published; nobody may change it."""
-    return published(tmp_path_factory.mktemp("demo") / "demo", 0.05)
+    """The demo, small, analysed and published, once for all of pytest's processes; nobody may
+    change it."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = root / "demo", root / "demo.done"
+    with (root / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            published(folder, 0.05)
+            done.touch()
+    return Project.open(folder)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,8 @@ def secrets(experiments: dict[str, Experiment]) -> set[str]:
 
 
 def named(text: str, secrets: set[str]) -> set[str]:
-    return {secret for secret in secrets if secret.lower() in text.lower()}
+    searched = text.lower()
+    return {secret for secret in secrets if secret.lower() in searched}
 
 
 def test_no_public_file_names_it(demo_site: Site, secrets: set[str]):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sonde.account import Account, readable
 from sonde.kept import Kept
 from sonde.plan.checks import NotAnalysable
 from sonde.project import Work
 from sonde.publish import Published
+from sonde.run.bigquery.cost import Cost
 from sonde.run.execute import Done, Failed, Report, Skipped
 from sonde.run.outcome import Problem
 
@@ -69,7 +71,7 @@ class RunSummary:
             lines.append(f"{slug}: {', '.join(parts)}")
         lines += _problem_lines(self._problems())
         lines += [
-            f"error: {each.slug}: the pages are as they were: {each.problem.message}"
+            f"error: {each.slug}: the {each.what} are as they were: {each.problem.message}"
             for each in self._unpublished
             if each.problem is not None
         ]
@@ -205,6 +207,24 @@ def plan_text(work: Work) -> str:
     done = len(work.plan.steps) - len(work.stale)
     lines.append(f"{len(work.stale)} steps to do as of {work.plan.as_of}, {done} done")
     return "\n".join(lines)
+
+
+def cost_text(costs: Sequence[Cost], account: Account) -> str:
+    """What each table would read, and all of them."""
+    size = sum(each.size for each in costs)
+    lines = [f"{c.slug}: {c.table}: {_priced(c.size, account)}" for c in costs]
+    return "\n".join([*lines, f"in all {_priced(size, account)}"])
+
+
+def _priced(size: int, account: Account) -> str:
+    return f"{readable(size)} for {account.price(size):.2f}"
+
+
+def cost_plain(costs: Sequence[Cost], account: Account) -> dict[str, Any]:
+    """For programs."""
+    size = sum(each.size for each in costs)
+    tables = [{"experiment": c.slug, "table": c.table, "bytes": c.size} for c in costs]
+    return {"tables": tables, "bytes": size, "price": account.price(size)}
 
 
 def plan_plain(work: Work) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Tables have Jetstream's columns in Jetstream's order; what sonde adds comes last
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -33,35 +33,35 @@ def enrollments(query: str, segments: Sequence[Segment], lost: Sequence[Segment]
 
     query: as `enrollments_query` makes it, with the segments; those that are lost are null.
     """
-    found = [f"LOGICAL_OR({_name(s)}) AS {_name(s)}" for s in segments]
+    found = [f"LOGICAL_OR(r.{_name(s)}) AS {_name(s)}" for s in segments]
     found += [f"CAST(NULL AS BOOL) AS {_name(s)}" for s in lost]
     columns = "".join(f"  {column},\n" for column in found)
     return f"""SELECT *, COUNT(*) OVER (PARTITION BY analysis_id) > 1 AS in_several_branches
 FROM (
 SELECT
-  CAST(analysis_id AS STRING) AS analysis_id,
-  CAST(branch AS STRING) AS branch,
-  CAST(MIN(enrollment_date) AS DATE) AS enrollment_date,
-  CAST(SUM(num_enrollment_events) AS INT64) AS num_enrollment_events,
-{columns}  CAST(MIN(exposure_date) AS DATE) AS exposure_date,
-  CAST(MAX(num_exposure_events) AS INT64) AS num_exposure_events
+  CAST(r.analysis_id AS STRING) AS analysis_id,
+  CAST(r.branch AS STRING) AS branch,
+  CAST(MIN(r.enrollment_date) AS DATE) AS enrollment_date,
+  CAST(SUM(r.num_enrollment_events) AS INT64) AS num_enrollment_events,
+{columns}  CAST(MIN(r.exposure_date) AS DATE) AS exposure_date,
+  CAST(MAX(r.num_exposure_events) AS INT64) AS num_exposure_events
 FROM (
 {indented(query)}
-)
-WHERE analysis_id IS NOT NULL AND branch IS NOT NULL AND enrollment_date IS NOT NULL
-GROUP BY analysis_id, branch
+) AS r
+WHERE r.analysis_id IS NOT NULL AND r.branch IS NOT NULL AND r.enrollment_date IS NOT NULL
+GROUP BY r.analysis_id, r.branch
 )"""
 
 
 def enrollments_counted(table: str, segments: Sequence[Segment]) -> str:
     """How many units have in common branch, dates and segments; those in several branches last."""
-    names = "".join(f"{_name(s)}, " for s in segments)
+    names = "".join(f"r.{_name(s)}, " for s in segments)
     nulls = "".join("CAST(NULL AS BOOL), " for _ in segments)
-    return f"""SELECT branch, enrollment_date, {names}MIN(exposure_date) AS exposure_date,
+    return f"""SELECT r.branch, r.enrollment_date, {names}MIN(r.exposure_date) AS exposure_date,
   FALSE AS in_several_branches, COUNT(*) AS units
-FROM {table}
-WHERE NOT in_several_branches
-GROUP BY branch, enrollment_date, {names}exposure_date IS NOT NULL
+FROM {table} AS r
+WHERE NOT r.in_several_branches
+GROUP BY r.branch, r.enrollment_date, {names}r.exposure_date IS NOT NULL
 UNION ALL
 SELECT CAST(NULL AS STRING), CAST(NULL AS DATE), {nulls}CAST(NULL AS DATE),
   TRUE, COUNT(DISTINCT analysis_id)
@@ -119,9 +119,7 @@ def unit_metrics(
 
     table: of enrollments.
     """
-    units = ["analysis_id", "branch", "enrollment_date", "num_enrollment_events",
-             *(s.name for s in experiment.segments), "analysis_window_start",
-             "analysis_window_end", "exposure_date", "num_exposure_events"]  # fmt: skip
+    units = unit_columns(s.name for s in experiment.segments)
     keys = ",\n  ".join(f"e.{backquoted(c)}" for c in units)
     values = [f"{m.select_expression} AS {backquoted(m.name)}" for m in metrics]
     unit = f"ds.{source.unit_column(experiment.analysis_unit)}"
@@ -195,31 +193,35 @@ def temporary(table: str, query: str) -> str:
     return f"CREATE TABLE {table}\nOPTIONS (expiration_timestamp = {expires}) AS\n{query}"
 
 
-def union_view(tables: Mapping[int, str]) -> str:
+def union_view(tables: Mapping[int, str], columns: Iterable[str]) -> str:
     """The rows of the tables of each window, with its index."""
+    names = ", ".join(map(backquoted, columns))
     return "\nUNION ALL\n".join(
-        f"SELECT *, {index} AS window_index FROM {table}" for index, table in tables.items()
+        f"SELECT {names}, {index} AS window_index FROM {table}" for index, table in tables.items()
     )
 
 
-UNIT_COLUMNS = ("analysis_id", "branch", "enrollment_date", "num_enrollment_events",
-                "analysis_window_start", "analysis_window_end", "window_index")  # fmt: skip
+_KEYS = ("analysis_id", "branch", "enrollment_date", "num_enrollment_events",
+         "analysis_window_start", "analysis_window_end")  # fmt: skip
+
+
+def unit_columns(segments: Iterable[str]) -> list[str]:
+    """Of a table of units' metrics, the columns that tell of the unit and the window."""
+    return [*_KEYS[:4], *segments, *_KEYS[4:], "exposure_date", "num_exposure_events"]
 
 
 def metrics_view(
-    segments: Sequence[Segment], sources: Sequence[tuple[Mapping[int, str], Sequence[str]]]
+    segments: Sequence[str], sources: Sequence[tuple[Mapping[int, str], Sequence[str]]]
 ) -> str:
     """Every unit and window once, with the columns of all sources.
 
     sources: for each its tables by window, and the columns that are its own.
     """
-    exposures = ("exposure_date", "num_exposure_events")
     parts = []
     for place, (tables, own) in enumerate(sources):
-        shared = [s.name for s in segments] + list(exposures) if place == 0 else []
-        columns = ", ".join(backquoted(c) for c in (*UNIT_COLUMNS, *shared, *own))
-        parts.append(f"(SELECT {columns} FROM (\n{indented(union_view(tables))}\n))")
-    using = f"USING ({', '.join(UNIT_COLUMNS)})"
+        columns = [*(unit_columns(segments) if place == 0 else _KEYS), *own]
+        parts.append(f"(\n{indented(union_view(tables, columns))}\n)")
+    using = f"USING ({', '.join((*_KEYS, 'window_index'))})"
     joined = parts[0] + "".join(f"\nFULL OUTER JOIN {part} {using}" for part in parts[1:])
     return f"SELECT *\nFROM {joined}"
 

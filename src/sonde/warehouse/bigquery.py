@@ -41,6 +41,7 @@ class BigQuery:
         self._emulator = os.environ.get(EMULATOR)
         self._bigquery = _client_library()
         self._made: set[str] = set()
+        self._client = self._connected()
 
     def table(self, name: str, dataset: str | None = None) -> str:
         """A table of the dataset that is written to, as SQL."""
@@ -48,14 +49,11 @@ class BigQuery:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with _errors(sql, self.account):
-            found = self._query(sql).result(retry=self._retry)
-            return [row.values() for row in found]
+        return [row.values() for row in self._done(sql)]
 
     def execute(self, sql: str) -> None:
         """Run a statement for its effect."""
-        with _errors(sql, self.account):
-            self._query(sql).result(retry=self._retry)
+        self._done(sql)
 
     def dry_run(self, sql: str) -> Read:
         """What a statement would read. Raises DataError for one that would not run."""
@@ -148,19 +146,27 @@ class BigQuery:
     def _make_dataset(self, dataset: str) -> None:
         if dataset in self._made:
             return
+        path = self._path(dataset)
         with _errors("", self.account):
-            self._client.create_dataset(self._path(dataset), exists_ok=True, retry=self._retry)
+            try:  # whoever may write into a dataset may not make one
+                self._client.get_dataset(path, retry=self._retry)
+            except self._google.NotFound:
+                self._client.create_dataset(path, exists_ok=True, retry=self._retry)
         self._made.add(dataset)
+
+    def _done(self, sql: str) -> list[Any]:
+        with _errors(sql, self.account):
+            job = self._query(sql)
+            rows = list(job.result(retry=self._retry))
+            self.bytes_read += job.total_bytes_processed or 0
+            return rows
 
     def _query(self, sql: str, *, dry_run: bool = False) -> Any:
         config = self._bigquery.QueryJobConfig(dry_run=dry_run)
         if not dry_run and self.account.max_bytes is not None:
             config.maximum_bytes_billed = self.account.max_bytes
         again = {} if self._emulator is None else {"job_retry": None}
-        job = self._client.query(sql, job_config=config, retry=self._retry, **again)
-        if not dry_run:
-            self.bytes_read += job.total_bytes_processed or 0
-        return job
+        return self._client.query(sql, job_config=config, retry=self._retry, **again)
 
     def _path(self, *names: str) -> str:
         return ".".join([self.account.project, *names])
@@ -178,8 +184,7 @@ class BigQuery:
             _SECONDS
         )
 
-    @cached_property
-    def _client(self) -> Any:
+    def _connected(self) -> Any:
         found: dict[str, Any] = {"project": self.account.project, "location": self.account.location}
         if self._emulator is not None:
             credentials = importlib.import_module("google.auth.credentials")
@@ -227,7 +232,7 @@ def _told(error: Any, sql: str, account: Account) -> Exception:
     code = int(error.code or 500)
     if "bytesBilledLimitExceeded" in reasons:
         return CostLimitError(
-            f"{message}; warehouse.max_cost = {account.max_cost:g} pays for no more: raise it in "
+            f"{message}; warehouse.max_cost = {account.max_cost} pays for no more: raise it in "
             "sonde.toml, or declare less"
         )
     if code == 403 and reasons.isdisjoint({"quotaExceeded", "rateLimitExceeded"}):

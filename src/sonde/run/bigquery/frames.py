@@ -82,7 +82,7 @@ class Framing:
                 queries.append(f"{table.query};")
                 frame.add(table, source, mine)
                 problems += [p for p in table.problems if p.metric in own]
-        for period, metrics in _adjusting(action).items():
+        for period, metrics in adjusting(action).items():
             self._adjust(frame, action, period, metrics)
         text, columns = frame.text(self._units.enrollments)
         path = self._bigquery.table(name, self._units.dataset)
@@ -204,7 +204,7 @@ def _target(kind: str) -> str | None:
     return "FLOAT64" if kind in FLOATS else None
 
 
-def _adjusting(action: Estimate) -> Mapping[CovariatePeriod, list[Metric]]:
+def adjusting(action: Estimate) -> Mapping[CovariatePeriod, list[Metric]]:
     """The metrics that adjust the step's results, by the period they are of."""
     found: dict[CovariatePeriod, dict[str, Metric]] = {}
     for metric in action.metrics:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -10,13 +10,22 @@ from sonde.errors import DataError
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis, DataSource, Metric
 from sonde.plan.plan import schedule
-from sonde.plan.steps import columns_of, covariate_metrics, covariate_of, fingerprint
+from sonde.plan.steps import (
+    Enroll,
+    Estimate,
+    Step,
+    columns_of,
+    covariate_metrics,
+    covariate_of,
+    fingerprint,
+)
 from sonde.plan.windows import DueWindow
 from sonde.run.outcome import Problem
 from sonde.sql import in_bigquery as sql
 from sonde.sql.dialects import backquoted
 from sonde.sql.enrollments import EnrollmentDates
 from sonde.stats.statistic import CovariatePeriod
+from sonde.table import Partition, Receipt
 from sonde.warehouse.bigquery import FINGERPRINT, BigQuery
 from sonde.window import Period, Window
 from sonde.wire.tables import enrollments_name, metrics_name
@@ -48,9 +57,17 @@ class Wanted:
     @property
     def name(self) -> str:
         """Of the table."""
+        return self._name(partial=self.due.partial)
+
+    @property
+    def partial_name(self) -> str:
+        """What it was as long as some units did not have the whole window."""
+        return self._name(partial=True)
+
+    def _name(self, *, partial: bool) -> str:
         due, slug = self.due, self.experiment.slug
         return metrics_name(
-            slug, self.basis, self.source.name, due.period, due.index, partial=due.partial
+            slug, self.basis, self.source.name, due.period, due.index, partial=partial
         )
 
     @property
@@ -94,6 +111,33 @@ def before(experiment: Experiment, period: CovariatePeriod, as_of: date) -> DueW
     assert days is not None
     last, is_partial = min(dates.last_enrollment, as_of), as_of <= dates.last_enrollment
     return DueWindow(Period(period.value), 1, Window(-days, 0), dates.start, last, is_partial)
+
+
+def standing(
+    receipts: Mapping[Partition, Receipt], steps: Iterable[Step], bigquery: BigQuery
+) -> dict[Partition, Receipt]:
+    """The receipts of steps whose tables of units are still there: what is lost is made again."""
+    there: dict[str, dict[str, dict[str, str]]] = {}
+    found = dict(receipts)
+    for step in steps:
+        experiment = step.action.experiment
+        dataset = experiment.dataset_id or bigquery.account.dataset
+        if dataset not in there:
+            there[dataset] = bigquery.labels(dataset)
+        receipt = found.get(step.output)
+        if receipt is not None and not _stands(step, receipt, there[dataset]):
+            del found[step.output]
+    return found
+
+
+def _stands(step: Step, receipt: Receipt, there: Mapping[str, Mapping[str, str]]) -> bool:
+    match step.action:
+        case Enroll(experiment=experiment):
+            labels = there.get(enrollments_name(experiment.slug), {})
+            return labels.get(FINGERPRINT) == receipt.fingerprint
+        case Estimate(experiment=experiment, basis=basis, due=due, sources=sources):
+            wanted = (Wanted(experiment, basis, due, source) for source in sources)
+            return all(FINGERPRINT in there.get(w.name, {}) for w in wanted if w.metrics)
 
 
 class Units:
