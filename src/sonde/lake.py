@@ -156,10 +156,7 @@ class Lake:
 
     def stage(self, table: Table) -> Path:
         """A new file name in the table's folder. Invisible until committed."""
-        folder = self.folder(table)
-        with self.store.writing():
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{uuid.uuid4().hex}.parquet"
+        return self.store.make(self.store.folder(table.path)) / f"{uuid.uuid4().hex}.parquet"
 
     @contextmanager
     def staging(self, table: Table) -> Iterator[Path]:

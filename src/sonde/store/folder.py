@@ -45,6 +45,12 @@ class Folder:
         """The name of a table's folder: its path."""
         return table
 
+    def make(self, name: str) -> Path:
+        """The folder of this name, made when absent."""
+        with self.writing():
+            (made := self.root / name).mkdir(parents=True, exist_ok=True)
+        return made
+
     def address(self, name: str) -> str:
         """Where Delta finds the table in a folder of the store."""
         return str(self.root / name)

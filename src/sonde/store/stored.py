@@ -55,6 +55,9 @@ class Store(Protocol):
     def folder(self, table: str) -> str:
         """The name of a table's folder: its path, as far as Delta can read that."""
 
+    def make(self, name: str) -> Path:
+        """The folder of this name, made when absent, for files to be written."""
+
     def address(self, name: str) -> str:
         """Where Delta finds the table in a folder of the store."""
 
