@@ -15,7 +15,7 @@ _BUCKET = re.compile(r"(s3|s3a|gs)://")
 def is_bucket(url: str) -> bool:
     """Whether an address is that of a bucket.
 
-    >>> is_bucket("s3://bucket/lake"), is_bucket("/work/lake")
+    >>> is_bucket("s3://bucket/lake"), is_bucket("/srv/lake")
     (True, False)
     """
     return _BUCKET.match(url) is not None
