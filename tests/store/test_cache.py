@@ -67,6 +67,14 @@ def test_a_copy_of_another_size_is_none(tmp_path: Path) -> None:
     assert not cache.has(tmp_path / "b", 0)
 
 
+def test_copies_are_the_users_alone(s3: str, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "copies")
+    store = open_bucket(s3, cache)
+    store.make("a/b")
+    assert (tmp_path / "copies").stat().st_mode & 0o777 == 0o700
+    assert (store.root / "a" / "b").is_dir()
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
 

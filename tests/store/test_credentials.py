@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,13 @@ def test_an_address_that_is_none(tmp_path: Path, address: str) -> None:
         open_store(address, Cache(tmp_path))
 
 
+@pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_of_a_key(s3: str, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.delenv(missing)
+    with pytest.raises(BackendError, match=f"there are no credentials for {s3}; set AWS_ACCESS"):
+        Lake.open(s3)
+
+
 def test_a_store_that_cannot_be_reached(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_module, "_PATIENCE", 1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -137,6 +145,15 @@ def test_a_store_that_cannot_be_reached(s3: str, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BackendError) as raised:
         Lake.open(s3)
     assert str(raised.value) == said
+
+
+def test_a_store_that_says_nothing(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket_module, "_PATIENCE", 1)
+    monkeypatch.setattr(bucket_module, "_SILENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(BackendError, match="cannot be reached at"):
+            Lake.open(s3)
 
 
 def test_a_store_that_refuses_for_now(

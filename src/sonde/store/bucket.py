@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _TRIES = 10
 _PATIENCE = 30  # seconds in which a request is tried again
+_SILENCE = 120  # seconds without an answer, while a part of a file may be on its way
 _AT_ONCE = 8  # transfers
 _CHUNK = 8 * 2**20
 
@@ -84,6 +85,12 @@ class Bucket:
         """The name of a table's folder: Delta would read the `%` of its path as an escape."""
         return table.replace("%", "~")
 
+    def make(self, name: str) -> Path:
+        """The folder of copies of this name, made when absent."""
+        with self.writing():
+            self.cache.make(made := self.root / name)
+        return made
+
     def address(self, name: str) -> str:
         """Where Delta finds the table in a folder of the store."""
         kind, _, _ = self.url.partition("://")
@@ -128,6 +135,9 @@ class Bucket:
     def changed(self, name: str) -> int | None:
         """A digest of the names in the folder."""
         return hash(tuple(self.within(name)))
+
+    def beginning(self, name: str) -> None:
+        """Never known without asking, which takes as long as to open a table."""
 
     def lacks(self, name: str) -> bool:  # noqa: ARG002
         """Never known without asking."""
@@ -247,7 +257,11 @@ def _client(
 ) -> S3Store | GCSStore:
     """One client for all addresses in a bucket: it keeps connections and roles' credentials."""
     retry: RetryConfig = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=_PATIENCE)}
-    client: ClientConfig = {"timeout": "15m", "allow_http": _is_plain(endpoint)}
+    client: ClientConfig = {
+        "timeout": "15m",  # of a whole file
+        "read_timeout": f"{_SILENCE}s",
+        "allow_http": _is_plain(endpoint),
+    }
     if kind == "gs":
         return GCSStore(bucket, client_options=client, retry_config=retry)
     config: Any = dict(given)
@@ -258,7 +272,7 @@ def _delta_options(options: dict[str, str], endpoint: str) -> dict[str, str]:
     """The same patience for Delta's own client."""
     return {
         **options,
-        "timeout": "120s",
+        "timeout": f"{_SILENCE}s",
         "max_retries": str(_TRIES),
         "retry_timeout": f"{_PATIENCE}s",
         "allow_http": str(_is_plain(endpoint)).lower(),

@@ -47,12 +47,18 @@ class Cache:
             return False
         return True
 
+    def make(self, folder: Path) -> None:
+        """Make a folder for copies. They are the user's alone: not all may read the bucket."""
+        if not self.root.is_dir():
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
     @contextmanager
     def part(self, path: Path) -> Iterator[Path]:
         """A file to write in place of a copy; it becomes the copy when the block ends well."""
         part = path.with_name(f".{uuid.uuid4().hex}{_PART}")
+        self.make(path.parent)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             part.replace(path)
         finally:

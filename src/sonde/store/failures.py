@@ -57,7 +57,7 @@ _GOOGLE_RIGHTS = "give them the role Storage Object User on the bucket"
 # The first that fits counts: what was asked of the machine's role before what the store said.
 _SAID = (
     (
-        r"169\.254\.|computeMetadata|metadata\.google|token request",
+        r"169\.254\.|computeMetadata|metadata\.google|token request|Missing \w*AccessKey",
         "there are no credentials for {url}; {keys}",
     ),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ _BUCKET = re.compile(r"(s3|s3a|gs)://")
 def is_bucket(url: str) -> bool:
     """Whether an address is that of a bucket.
 
-    >>> is_bucket("s3://bucket/lake"), is_bucket("/work/lake")
+    >>> is_bucket("s3://bucket/lake"), is_bucket("/srv/lake")
     (True, False)
     """
     return _BUCKET.match(url) is not None
@@ -55,6 +55,9 @@ class Store(Protocol):
     def folder(self, table: str) -> str:
         """The name of a table's folder: its path, as far as Delta can read that."""
 
+    def make(self, name: str) -> Path:
+        """The folder of this name, made when absent, for files to be written."""
+
     def address(self, name: str) -> str:
         """Where Delta finds the table in a folder of the store."""
 
@@ -75,6 +78,9 @@ class Store(Protocol):
 
     def changed(self, name: str) -> int | None:
         """A number that differs once files came to a folder; None: it cannot be relied on."""
+
+    def beginning(self, name: str) -> Hashable | None:
+        """What tells a file from a later one of its name; None: absent, or nobody knows."""
 
     def lacks(self, name: str) -> bool:
         """Whether a folder is known to be absent without asking anybody."""
