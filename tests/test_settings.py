@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sonde.account import Account
 from sonde.config.platforms import PLATFORMS, Platform
 from sonde.errors import ConfigError, ConfigErrors
 from sonde.experiment import EnrollmentsQueryType
@@ -289,3 +290,26 @@ class TestRefusal:
         else:
             assert "x" not in tables
             assert settings.folder == folder
+
+
+def test_bigquery(project):
+    text = '[warehouse]\nkind = "bigquery"\nproject = "p"\ndataset = "d"\nmax_cost = 20'
+    account = project(text, SONDE_WAREHOUSE_PRICE_PER_TIB="5").bigquery
+    assert account == Account("p", "d", price_per_tib=5.0, max_cost=20)
+    assert account.max_bytes == 4 * 2**40
+    assert project().bigquery is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('kind = "bigquery"\ndataset = "d"', 'BigQuery needs it: write project = "my-project"'),
+        ('kind = "bigquery"\nproject = "p"', 'BigQuery needs it: write dataset = "experiments"'),
+        ('kind = "bigqery"', 'did you mean "bigquery"?'),
+        ("max_cost = 5", 'means something with kind = "bigquery" only'),
+        ("max_cost = -5", "expected an amount of money, 0 or more, not -5"),
+        ('dataset = "p.d"', '"p.d" is no dataset: letters, digits and _ only'),
+    ],
+)
+def test_a_warehouse_that_is_wrong(refusal, text, said):
+    assert any(said in message for message in refusal(f"[warehouse]\n{text}"))

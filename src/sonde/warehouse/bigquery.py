@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from sonde.errors import BackendError, ConfigError, DataError
 
 EMULATOR = "BIGQUERY_EMULATOR_HOST"
 FINGERPRINT = "sonde_fingerprint"  # the label that says what a table was made from
+_TRIES = 5
 _SECONDS = 600.0  # that a request is tried again for
 
 
@@ -134,14 +135,16 @@ class BigQuery:
     def _describe(
         self, dataset: str, name: str, description: str | None, labels: Mapping[str, str]
     ) -> None:
+        fields = ["labels"] if description is None else ["labels", "description"]
         with _errors("", self.account):
-            table = self._client.get_table(self._path(dataset, name), retry=self._retry)
-            table.labels = {**table.labels, "last_updated": str(int(time.time())), **labels}
-            fields = ["labels"]
-            if description is not None:
-                table.description = description
-                fields.append("description")
-            self._client.update_table(table, fields, retry=self._retry)
+            for _ in range(_TRIES):
+                table = self._client.get_table(self._path(dataset, name), retry=self._retry)
+                table.labels = {**table.labels, "last_updated": str(int(time.time())), **labels}
+                table.description = description or table.description
+                with suppress(self._google.PreconditionFailed):  # another batch made the same
+                    self._client.update_table(table, fields, retry=self._retry)
+                    return
+        raise BackendError(f"{dataset}.{name} kept changing meanwhile; run again")
 
     def _make_dataset(self, dataset: str) -> None:
         if dataset in self._made:
