@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.incremental_world import DAYS, ENROLLING, EXPERIMENTS, START, write
+from benchmarks.incremental_world import CLIENTS, DAYS, ENROLLING, EXPERIMENTS, START, write
 
 WAYS = ("schedule", "daily", "merged")
 FEWER = 10  # experiments, to tell what a further one costs
@@ -117,7 +117,8 @@ def compare(found: Mapping[str, Measured]) -> Iterator[str]:
 def main(arguments: Sequence[str]) -> None:
     scale = float(arguments[0]) if arguments else 1.0
     with tempfile.TemporaryDirectory(prefix="sonde-bench-") as folder:
-        clients = write(Path(folder), scale)
+        clients = int(CLIENTS * scale)
+        write(Path(folder), clients)
         print(
             f"{EXPERIMENTS} experiments, {clients:,} clients, {DAYS} days from {START}", flush=True
         )

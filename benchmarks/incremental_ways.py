@@ -54,8 +54,8 @@ def make(batch: Sequence[Step], setting: Setting, lake: Lake, sources: Sources) 
         framing = Framing(batch, session, sources)
         for made in framing.frames_of(receipt, lake, setting.windows):
             sums = ", ".join(
-                f'sum(CAST("m:{name}" AS DOUBLE)), sum(CAST("m:{name}" AS DOUBLE) ** 2)'
-                for name in METRICS
+                f"sum({value}), sum({value} * {value})"
+                for value in (f'CAST("m:{name}" AS DOUBLE)' for name in METRICS)
             )
             rows = session.rows(
                 f"SELECT branch, count(*), {sums} FROM {made.name} GROUP BY 1 ORDER BY 1"

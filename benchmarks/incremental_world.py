@@ -1,4 +1,7 @@
-"""The telemetry and the experiments of `benchmarks.incremental`, made from client numbers."""
+"""The telemetry and the experiments of `benchmarks.incremental`, made from client numbers.
+
+Each client is in two of the experiments, one of either half.
+"""
 
 from __future__ import annotations
 
@@ -71,14 +74,14 @@ def experiments(count: int) -> list[Experiment]:
     ]
 
 
-def write(folder: Path, scale: float) -> int:
-    """Telemetry, and each experiment's enrollments; the number of clients."""
-    clients = int(CLIENTS * scale)
+def write(folder: Path, clients: int, experiments: int = EXPERIMENTS) -> None:
+    """Telemetry, and who is enrolled in which of the experiments."""
+    half = experiments // 2
     duck = duckdb.connect()
     duck.execute(
         f"CREATE TABLE clients AS SELECT c, md5(c::VARCHAR) AS client_id, DATE '{START}'"
-        f" + ((c // 100) % {ENROLLING})::INTEGER AS enrolled,"
-        " c % 10 AS one, 10 + (c // 10) % 10 AS other,"
+        f" + ((c // {half * half}) % {ENROLLING})::INTEGER AS enrolled,"
+        f" c % {half} AS one, {half} + (c // {half}) % {half} AS other,"
         " ['control', 'treatment-a', 'treatment-b'][1 + (hash(c) % 3)::INTEGER] AS branch"
         f" FROM range({clients}) AS r(c)"
     )
@@ -86,7 +89,6 @@ def write(folder: Path, scale: float) -> int:
         place = str(folder / "telemetry" / "clients_daily")
         write_deltalake(place, rows, partition_by=["submission_date"], mode="append")
     duck.execute(f"COPY clients TO '{folder}/clients.parquet' (FORMAT parquet)")
-    return clients
 
 
 def _days(duck: duckdb.DuckDBPyConnection) -> Iterator[object]:
@@ -121,7 +123,7 @@ def enroll(folder: Path, lake: Lake, declared: Experiment, number: int) -> None:
   CAST(1 AS BIGINT) AS num_enrollment_events, CAST(NULL AS DATE) AS exposure_date,
   CAST(0 AS BIGINT) AS num_exposure_events, FALSE AS in_several_branches
 FROM '{folder}/clients.parquet'
-WHERE {"one" if number < 10 else "other"} = {number}
+WHERE one = {number} OR other = {number}
 ORDER BY 3, 1"""
     ).to_arrow_table()
     table = enrollments_table(declared)

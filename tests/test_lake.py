@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -180,3 +181,26 @@ def test_a_lake_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BackendError, match="cannot be used"):
         Lake.open(tmp_path / "file" / "lake")
+
+
+def test_a_table_made_anew_under_the_same_name_is_another(tmp_path: Path) -> None:
+    """A process keeps the tables that it has opened."""
+    lake = Lake.open(tmp_path)
+    for window in "123":
+        fill(lake, ("a", window), (1,), "f")
+    assert len(lake.receipts(TABLE)) == 3
+    shutil.rmtree(lake.folder(TABLE))
+    assert lake.receipts(TABLE) == {}
+    for window in "1234":
+        fill(lake, ("b", window), (1,), "f")
+    assert set(lake.receipts(TABLE)) == {("b", window) for window in "1234"}
+
+
+def test_what_another_process_commits_is_seen(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path)
+    fill(lake, ("a", "1"), (1,), "f")
+    assert set(lake.receipts(TABLE)) == {("a", "1")}
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        pool.submit(fill, lake, ("b", "1"), (2,), "f").result()
+    assert set(lake.receipts(TABLE)) == {("a", "1"), ("b", "1")}
+    assert contents(lake) == {("a", "1"): [1], ("b", "1"): [2]}

@@ -8,9 +8,10 @@ names; the log holds the values of key, mark and fingerprint columns, so a slug 
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,29 @@ FORMAT = 1  # of the lake: raise it when an older sonde could no longer read or 
 FINGERPRINT = "fingerprint"
 _MARKER = "_sonde.json"
 _LOG = "_delta_log"
+_FIRST = f"{0:020}.json"  # of its entries
 _TRIES = 20
 _PATIENCE = 30  # seconds, for a store whose answers are lost
+
+
+class _Opened(threading.local):
+    """The tables that a thread opened last, each with what tells it from another of its name."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Hashable, DeltaTable]] = {}
+
+    def pop(self, address: str) -> tuple[Hashable, DeltaTable] | None:
+        """Take one out: it is put back when it could be read."""
+        return self._known.pop(address, None)
+
+    def keep(self, address: str, opened: tuple[Hashable, DeltaTable]) -> None:
+        """Put one back, in place of the one that has not been used for longest."""
+        self._known[address] = opened
+        if len(self._known) > _MOST_OPENED:
+            del self._known[next(iter(self._known))]
+
+
+_OPENED, _MOST_OPENED = _Opened(), 16
 
 
 @dataclass(frozen=True)
@@ -255,9 +277,25 @@ class Lake:
             return None
         with self.store.failures():
             try:
-                return self._opened(table)
+                return self._newest(table)
             except TableNotFoundError:
                 return None
+
+    def _newest(self, table: Table) -> DeltaTable:
+        """The table as it is now. What this thread has opened before only reads what came since."""
+        folder = self.store.folder(table.path)
+        address = self.store.address(folder)
+        beginning = self.store.beginning(f"{folder}/{_LOG}/{_FIRST}")
+        known = _OPENED.pop(address)
+        if known is not None and known[0] == beginning:
+            delta = known[1]
+            if self.version(table) != delta.version():
+                delta.update_incremental()
+        else:
+            delta = self._opened(table)
+        if beginning is not None:
+            _OPENED.keep(address, (beginning, delta))
+        return delta
 
     def _parts(self, table: Table, delta: DeltaTable, keys: Mapping[str, str]) -> Iterator[Stored]:
         """The files of some partitions."""

@@ -95,9 +95,9 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
     An absent key means what `sonde init` writes. Raises ConfigError, with all that is wrong.
 
     >>> document = Document("sonde.toml", b'[lake]\nurl = "s3://bucket/lake"')
-    >>> settings = read_settings(document, Path("/work"), {"SONDE_RUN_WORKERS": "2"})
+    >>> settings = read_settings(document, Path("/srv"), {"SONDE_RUN_WORKERS": "2"})
     >>> settings.lake_url, settings.workers, settings.experiments_source
-    ('s3://bucket/lake', 2, '/work/experiments.json')
+    ('s3://bucket/lake', 2, '/srv/experiments.json')
     """
     reading = _Reading(document)
     reading.check_keys(environment)

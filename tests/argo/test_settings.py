@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def read(text="", **environment):
-    return read_settings(Document("sonde.toml", text.encode()), Path("/work"), environment).argo
+    return read_settings(Document("sonde.toml", text.encode()), Path("/srv"), environment).argo
 
 
 def test_an_absent_section_means_the_defaults():
@@ -41,7 +41,7 @@ def test_the_environment_goes_before_the_file():
         SONDE_ARGO_SECRETS="two, three",
     )
     assert argo.server == "https://10.0.0.1:2746"
-    assert argo.ca_file == "/work/ca.pem"
+    assert argo.ca_file == "/srv/ca.pem"
     assert argo.parallelism == 9
     assert argo.secrets == ("two", "three")
 

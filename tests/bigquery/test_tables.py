@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from sonde.project import Project
 from tests import browser
 from tests.bigquery import crowd
 from tests.bigquery.emulator import PROJECT, Emulator, fill_telemetry
@@ -169,10 +170,16 @@ def test_statistics(ran: Path, emulator: Emulator) -> None:
 
 
 def test_no_unit_is_in_the_lake(ran: Path) -> None:
-    """An id stands in no file of results."""
-    here = Project.open(ran, {})
-    for file in Path(here.lake.root, "sonde").rglob("*.parquet"):
-        assert b"aaaa" not in file.read_bytes()
+    """An id stands in no table of results, and on no page."""
+    files = list((ran / "lake" / "sonde").rglob("*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
+    pages = [gzip.decompress(row["body"]).decode("latin-1") for row in rows if "body" in row]
+    texts = [str(row) for row in rows if "body" not in row]
+    assert len(pages) > 5
+    assert any("branch1" in text for text in texts)
+    for text in (*pages, *texts):
+        assert "aaaa" not in text
+        assert "bbbb" not in text
 
 
 def test_a_second_run_does_nothing(ran: Path, emulator: Emulator) -> None:

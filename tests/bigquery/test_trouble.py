@@ -9,6 +9,7 @@ import pytest
 from sonde.account import Account, CostLimitError
 from sonde.errors import BackendError
 from sonde.run.execute import Done
+from sonde.sql import UnsupportedSql, expression
 from sonde.warehouse.bigquery import BigQuery
 from tests import browser
 from tests.bigquery import test_tables as whole
@@ -108,23 +109,46 @@ def test_a_metric_that_fails_loses_itself(
     filled: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Told before anything is read; because of its type; because of a value."""
-    wrong = {
-        "unknown": "SUM(no_such_column)",
-        "word": "MAX(client_id)",
-        "broken": "SUM(CAST(client_id AS INT64))",
-    }
-    declared = "".join(
-        f'[metrics.{name}]\nselect_expression = "{sql}"\ndata_source = "clients_daily"\n'
-        f'analysis_bases = ["enrollments"]\n[metrics.{name}.statistics.sum]\n'
-        for name, sql in wrong.items()
+    folder = project(
+        tmp_path,
+        "partly",
+        experiment=with_metrics(
+            unknown="SUM(no_such_column)",
+            word="MAX(client_id)",
+            broken="SUM(CAST(client_id AS INT64))",
+        ),
     )
-    listed = SMALL.replace('["active_hours"]', '["active_hours", "unknown", "word", "broken"]', 1)
-    folder = project(tmp_path, "partly", experiment=listed + declared)
     assert ended("run", "--project", folder, DAY) == 3
     said = capsys.readouterr().out
     lines = [line for line in said.splitlines() if line.startswith("error: ")]
     assert sorted(line.split(": ")[2] for line in lines) == ["broken", "unknown", "word"]
     assert "a statistic needs a number or a boolean" in said
+    assert known(filled, "partly") == {"active_hours", "identity"}
+
+
+def test_sql_that_only_bigquery_knows(filled: Emulator, tmp_path: Path) -> None:
+    sql = "COUNT(DISTINCT FARM_FINGERPRINT(client_id))"
+    with pytest.raises(UnsupportedSql):
+        expression(sql)
+    folder = project(tmp_path, "own", experiment=with_metrics(prints=sql))
+    assert ended("run", "--project", folder, DAY) == 0
+    assert known(filled, "own") == {"active_hours", "identity", "prints"}
+
+
+def with_metrics(**metrics: str) -> str:
+    declared = "".join(
+        f'[metrics.{name}]\nselect_expression = "{sql}"\ndata_source = "clients_daily"\n'
+        f'analysis_bases = ["enrollments"]\n[metrics.{name}.statistics.sum]\n'
+        for name, sql in metrics.items()
+    )
+    listed = ", ".join(f'"{name}"' for name in ("active_hours", *metrics))
+    return SMALL.replace('["active_hours"]', f"[{listed}]", 1) + declared
+
+
+def known(emulator: Emulator, dataset: str) -> set[object]:
+    """The metrics with results."""
+    view = f"{dataset}.statistics_test_experiment_weekly"
+    return {row["metric"] for row in emulator.rows(f"SELECT DISTINCT metric FROM {view}")}
 
 
 def test_the_emulator_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +209,18 @@ def test_what_only_files_can_do(
 ) -> None:
     assert ended(*words, "--project", project(tmp_path, "none")) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_preview_is_apart(
+    filled: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project(tmp_path, "shown")
+    days = ("--start-date=2020-03-30", "--end-date=2020-04-12", "--enrollment-period=7")
+    assert ended("preview", browser.SLUG, "--project", folder, *days) == 0
+    assert "active_hours" in capsys.readouterr().out
+    datasets = {each.dataset_id for each in filled.client.list_datasets(retry=None)}
+    assert "shown_preview" in datasets
+    assert "shown" not in datasets
 
 
 def test_settings_that_do_not_go_together(

@@ -128,14 +128,15 @@ class Portfolio:
         units = sum(sum(c["units"].values()) for c in self.cards)
         failed = sum(c["errors"] for c in self.cards)
         every = len(self.cards)
-        newest = max((c["data_through"] for c in self.cards), default="")
+        newest = max((c["data_through"] for c in self.cards), default=None)
+        to = "no data" if newest is None else words.day(date.fromisoformat(newest), year=True)
         return [
             _light("Units", State.FINE, words.count(units), "in the windows shown"),
             _light("Verdicts", State.FINE, f"{readable} of {every}", "have something to read"),
             _light("Splits", _worst(split), f"{broken} broken", f"of {every}"),
             _light("Guardrails", State.STOP if crossed else State.FINE, f"{crossed} crossed",
                    f"in {every} experiments"),
-            _light("Freshness", _worst(fresh), newest or "no data", "newest day asked for"),
+            _light("Freshness", _worst(fresh), to, "newest day asked for"),
             _light("Errors", State.LOOK if failed else State.FINE, str(failed),
                    "messages of failed steps"),
         ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeAlias
 
 import msgspec
@@ -87,7 +88,7 @@ def shared_files(
 ) -> Iterator[Made]:
     """Pages made of all experiments that their reader may see. runs: steps of stored runs."""
     newest = max((each["data_through"] for each in cards), default="")
-    when = f"Data to {newest}" if newest else ""
+    when = f"Data to {words.day(date.fromisoformat(newest), year=True)}" if newest else ""
     portfolio = Portfolio(cards)
     frame = about.frame("index.html", "Experiments", "Experiments", when)
     yield Made("index.html", HTML, render("portfolio.html", frame, it=portfolio).encode())

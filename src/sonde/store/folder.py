@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,14 @@ class Folder:
             return 0
         # Clocks of file systems tick slowly: another file may still come within the same tick.
         return changed if time.time_ns() - changed > _TICK else None
+
+    def beginning(self, name: str) -> Hashable | None:
+        """What tells a file from a later one of its name; None when it is absent."""
+        try:
+            found = (self.root / name).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def lacks(self, name: str) -> bool:
         """Whether a folder is absent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ _BUCKET = re.compile(r"(s3|s3a|gs)://")
 def is_bucket(url: str) -> bool:
     """Whether an address is that of a bucket.
 
-    >>> is_bucket("s3://bucket/lake"), is_bucket("/work/lake")
+    >>> is_bucket("s3://bucket/lake"), is_bucket("/srv/lake")
     (True, False)
     """
     return _BUCKET.match(url) is not None
@@ -82,6 +82,9 @@ class Store(Protocol):
 
     def changed(self, name: str) -> int | None:
         """A number that differs once files came to a folder; None: it cannot be relied on."""
+
+    def beginning(self, name: str) -> Hashable | None:
+        """What tells a file from a later one of its name; None: absent, or nobody knows."""
 
     def lacks(self, name: str) -> bool:
         """Whether a folder is known to be absent without asking anybody."""

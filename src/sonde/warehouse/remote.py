@@ -82,7 +82,7 @@ class RemoteTables:
         if table is None:
             return None
         if table.table_type == "VIEW":
-            return list(self._of_view(table.view_query, deep))
+            return list(self._of_view(table.view_query or "", deep))
         if table.time_partitioning is not None:
             return list(self._partitions(path, name.table))
         return [Part(f"{path}:{table.modified}:{table.num_rows}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -181,12 +182,28 @@ class Units:
         try:
             self._fill(wanted.name, text, digest)
         except DataError as error:
-            metrics = self._working(wanted, error, problems)
-            text = wanted.text(metrics, self.enrollments)
-            self._fill(wanted.name, text, fingerprint("without some", digest))
+            metrics, text = self._fill_partly(wanted, digest, error, problems)
         columns = self._bigquery.columns(self.dataset, wanted.name)
         problems += _not_numbers(metrics, columns, text)
         return UnitTable(path, columns, tuple(problems), text)
+
+    def _fill_partly(
+        self, wanted: Wanted, digest: str, error: DataError, problems: list[Problem]
+    ) -> tuple[list[Metric], str]:
+        """With the metrics that work on their own, told without reading where that is enough: a
+        value that fails is met only by reading. The metrics, and the query.
+        """
+        metrics = wanted.metrics
+        for tried in (self._bigquery.dry_run, self._bigquery.execute):
+            kept = self._passing(tried, wanted, metrics, problems)
+            if not kept:
+                break
+            if len(kept) < len(metrics):
+                metrics, text = kept, wanted.text(kept, self.enrollments)
+                with suppress(DataError):
+                    self._fill(wanted.name, text, fingerprint("without some", digest))
+                    return metrics, text
+        raise error  # the source is at fault
 
     def _fill(self, name: str, text: str, made_from: str) -> None:
         self.check(name, text)
@@ -196,16 +213,6 @@ class Units:
         """Raise CostLimitError when filling a table costs more than is allowed."""
         if self._bigquery.account.max_bytes is not None:
             self._bigquery.account.check(self._bigquery.dry_run(text).size, name)
-
-    def _working(self, wanted: Wanted, error: DataError, problems: list[Problem]) -> list[Metric]:
-        """The metrics that work on their own; told without reading where that is enough."""
-        kept = self._passing(self._bigquery.dry_run, wanted, wanted.metrics, problems)
-        if len(kept) == len(wanted.metrics):  # a value is at fault, which only reading meets
-            kept = self._passing(self._bigquery.execute, wanted, kept, problems)
-        if not kept:
-            problems.clear()
-            raise error  # the source is at fault
-        return kept
 
     def _passing(
         self,
