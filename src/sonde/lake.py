@@ -77,6 +77,7 @@ class Lake:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.root = store.root
+        self._known: dict[Table, tuple[int, dict[tuple[str, ...], Receipt]]] = {}
 
     @classmethod
     def open(cls, url: str | Path, cache: Cache | None = None) -> Lake:
@@ -119,8 +120,15 @@ class Lake:
 
     def receipts(self, table: Table) -> dict[tuple[str, ...], Receipt]:
         """What exists, by key; empty when the table does not exist yet."""
-        delta = self._delta(table)
-        return {} if delta is None else _receipts(table, delta)
+        if not self.store.is_far:
+            delta = self._delta(table)
+            return {} if delta is None else _receipts(table, delta)
+        known = self._known.get(table)
+        if known is None or known[0] != self.version(table):  # one request, where a log is many
+            if (delta := self._delta(table)) is None:
+                return {}
+            known = self._known[table] = delta.version(), _receipts(table, delta)
+        return dict(known[1])
 
     def receipt(self, partition: Partition) -> Receipt | None:
         """The receipt of one partition."""
