@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +12,7 @@ from sonde.experiment import Experiment
 from sonde.lake import Lake
 from sonde.pages.results import Cell
 from sonde.plan.steps import HAS_DATA
+from sonde.release import release
 from sonde.results import write_whole
 from sonde.stored import Part, Receipts, errors_of, estimates_of
 from sonde.window import Period
@@ -158,7 +158,7 @@ def _provenance(parts: Iterable[Part], origin: Origin) -> Provenance:
             output = "/".join((part.basis, part.window.period, part.source))
             queries.add((output, part.query_id))
     return Provenance(
-        sonde=version("sonde"),
+        sonde=release(),
         configuration=origin.configuration,
         inputs=tuple(InputRead(table=t, version=v) for t, v in sorted(inputs)),
         queries=tuple(QueryRun(output=o, sql_id=q) for o, q in sorted(queries)),

@@ -25,11 +25,11 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from sonde.errors import BackendError
+from sonde.receipts import key_columns, partition_values, receipts_of, remove_action
 from sonde.store import Cache, PassingError, Store, Stored, open_store
 from sonde.table import Partition, Receipt, Table
 
 FORMAT = 1  # of the lake: raise it when an older sonde could no longer read or rightly extend it
-FINGERPRINT = "fingerprint"
 _MARKER = "_sonde.json"
 _LOG = "_delta_log"
 _FIRST = f"{0:020}.json"  # of its entries
@@ -77,6 +77,7 @@ class Lake:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.root = store.root
+        self._known: dict[Table, tuple[int, dict[tuple[str, ...], Receipt]]] = {}
 
     @classmethod
     def open(cls, url: str | Path, cache: Cache | None = None) -> Lake:
@@ -119,8 +120,15 @@ class Lake:
 
     def receipts(self, table: Table) -> dict[tuple[str, ...], Receipt]:
         """What exists, by key; empty when the table does not exist yet."""
-        delta = self._delta(table)
-        return {} if delta is None else _receipts(table, delta)
+        if not self.store.is_far:
+            delta = self._delta(table)
+            return {} if delta is None else receipts_of(table, delta)
+        known = self._known.get(table)
+        if known is None or known[0] != self.version(table):  # one request, where a log is many
+            if (delta := self._delta(table)) is None:
+                return {}
+            known = self._known[table] = delta.version(), receipts_of(table, delta)
+        return dict(known[1])
 
     def receipt(self, partition: Partition) -> Receipt | None:
         """The receipt of one partition."""
@@ -131,7 +139,7 @@ class Lake:
         for number in range(self.version(table), -1, -1):
             if (delta := self._past(table, number)) is None:
                 return  # the log begins later
-            yield _receipts(table, delta)
+            yield receipts_of(table, delta)
 
     def fetch(self, receipts: Iterable[Receipt]) -> None:
         """Make files of partitions be at hand, all at once: `file` would take one by one."""
@@ -212,7 +220,7 @@ class Lake:
                 if not filled:
                     return True
                 delta = self._create(table, filled)
-            current = _receipts(table, delta)
+            current = receipts_of(table, delta)
             waiting = self._without_done(filled, current)
             stale = [current[k] for k in dropped if k in current]
             if not waiting and not stale:
@@ -302,7 +310,7 @@ class Lake:
             return DeltaTable.create(
                 self.store.address(self.store.folder(table.path)),
                 Schema.from_arrow(self._schema(table, None, filled)),
-                partition_by=_columns(table),
+                partition_by=key_columns(table),
                 mode="error",
                 storage_options=self.store.options,
                 configuration={
@@ -318,7 +326,7 @@ class Lake:
 
     def _schema(self, table: Table, known: pa.Schema | None, filled: Sequence[Filled]) -> pa.Schema:
         fields = {f.name: f for f in known} if known else {}
-        for name in _columns(table):
+        for name in key_columns(table):
             fields.setdefault(name, pa.field(name, pa.string()))
         for item in filled:
             for field in pq.read_schema(self.folder(table) / item.path):
@@ -349,7 +357,7 @@ class Lake:
         now = int(time.time() * 1000)
         replaced = [current[i.partition.key] for i in filled if i.partition.key in current]
         actions: list[AddAction | RemoveAction] = [self._add(item, now) for item in filled]
-        actions += [_remove(receipt, now) for receipt in (*replaced, *stale)]
+        actions += [remove_action(receipt, now) for receipt in (*replaced, *stale)]
         # A remove conflicts with another remove of the same file. Two first writers of a
         # partition remove nothing: the application transaction makes them conflict as well.
         keys = sorted({i.partition.key for i in filled} | {r.partition.key for r in stale})
@@ -372,7 +380,7 @@ class Lake:
         return True
 
     def _add(self, item: Filled, now: int) -> AddAction:
-        values = _values(item.partition, item.marks, item.fingerprint)
+        values = partition_values(item.partition, item.marks, item.fingerprint)
         size = (self.folder(item.partition.table) / item.path).stat().st_size
         return AddAction(item.path, size, values, now, True, json.dumps({"numRecords": item.rows}))
 
@@ -380,45 +388,6 @@ class Lake:
 def write_rows(rows: pa.Table, sink: Path | IO[bytes]) -> None:
     """The file of a partition: the same rows are the same bytes."""
     pq.write_table(rows, sink, compression="zstd")
-
-
-def _columns(table: Table) -> list[str]:
-    return [*table.keys, *table.marks, FINGERPRINT]
-
-
-def _values(
-    partition: Partition, marks: tuple[str, ...], fingerprint: str
-) -> dict[str, str | None]:
-    columns = _columns(partition.table)
-    return dict(zip(columns, (*partition.key, *marks, fingerprint), strict=True))
-
-
-def _remove(receipt: Receipt, now: int) -> RemoveAction:
-    values = _values(receipt.partition, receipt.marks, receipt.fingerprint)
-    return RemoveAction(receipt.path, True, now, receipt.size, values)
-
-
-def _receipts(table: Table, delta: DeltaTable) -> dict[tuple[str, ...], Receipt]:
-    columns = _columns(table)
-    actions = delta.get_add_actions(flatten=True)
-    names = [
-        "path",
-        "num_records",
-        "size_bytes",
-        "modification_time",
-        *(f"partition.{name}" for name in columns),
-    ]
-    rows = zip(*(actions[name].to_pylist() for name in names), strict=True)
-    keys = len(table.keys)
-    receipts = {}
-    for path, count, size, modified, *values in rows:
-        # An empty string is stored as null by Delta.
-        texts = tuple("" if value is None else value for value in values)
-        partition = Partition(table, texts[:keys])
-        receipts[partition.key] = Receipt(
-            partition, texts[-1], path, count, size, modified, texts[keys:-1]
-        )
-    return receipts
 
 
 def _check_format(marker: bytes, url: str) -> None:

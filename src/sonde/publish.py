@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,6 +36,7 @@ from sonde.plan.steps import (
     health_table,
     statistics_table,
 )
+from sonde.release import release
 from sonde.run.execute import Setting
 from sonde.run.health import checked
 from sonde.run.health_rows import looked_at
@@ -159,7 +159,7 @@ def _made(
         experiment, subject.as_of, lake, sources, known, session, statistics, errors
     )
     material = material_of(subject, lake, receipts, found, checks, errors)
-    about = About(version("sonde"), subject.minimum_units, stylesheet())
+    about = About(release(), subject.minimum_units, stylesheet())
     beside = _jetstream_files(subject, material, found, errors)
     paths = [each.path for each in beside]
     files_ = [*experiment_files(material, about, as_csv, paths), *beside]
@@ -287,7 +287,7 @@ def _shared(lake: Lake, audience: Audience, seen: Sequence[Receipt], minimum_uni
     cards = [_card(lake, receipt) for receipt in seen]
     slugs = {each["slug"] for each in cards}
     steps = [row for row in runs(lake) if row["experiment"] in slugs]
-    made = list(shared_files(cards, steps, About(version("sonde"), minimum_units)))
+    made = list(shared_files(cards, steps, About(release(), minimum_units)))
     made += list(assets()) if audience is Audience.PUBLIC else []
     made_from = _shared_fingerprint(lake, seen, minimum_units)
     return staged(made, _partition(audience, SHARED), made_from, lake)

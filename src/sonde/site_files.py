@@ -6,7 +6,6 @@ import gzip
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow.csv as pa_csv
 
 from sonde.lake import Filled, Lake
 from sonde.pages.site import Made
+from sonde.release import release
 from sonde.site import SITE_COLUMNS
 from sonde.table import Partition
 
@@ -61,7 +61,7 @@ def staged(made: Sequence[Made], partition: Partition, made_from: str, lake: Lak
 @cache
 def drawn_by() -> str:
     """A digest of all that makes files: whoever changes a template need not raise a number."""
-    digest = hashlib.sha256(version("sonde").encode())
+    digest = hashlib.sha256(release().encode())
     makers = [files("sonde") / "jetstream.py"]
     for each in (*makers, *_within(files("sonde.wire")), *_within(files("sonde.pages"))):
         digest.update(each.name.encode())

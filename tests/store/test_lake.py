@@ -44,6 +44,22 @@ def test_another_machine_reads_the_same(bucket: str, tmp_path: Path) -> None:
     assert tmp_path / "another" in other.file(receipt).parents
 
 
+def test_a_log_is_read_once_for_each_commit(
+    s3: str, amazon: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gate(amazon, lambda number, method, path: None) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
+        lake, other = Lake.open(s3), Lake.open(s3)
+        fill(lake, ("a", "1"), (1,), "f")
+        assert lake.receipts(TABLE).keys() == other.receipts(TABLE).keys() == {("a", "1")}
+        between.asked.clear()
+        lake.receipts(TABLE).clear()
+        assert lake.receipts(TABLE).keys() == {("a", "1")}, "what was given away is a copy"
+        assert len(between.asked) == 2
+        fill(other, ("b", "1"), (1,), "f")
+        assert lake.receipts(TABLE).keys() == {("a", "1"), ("b", "1")}
+
+
 def test_only_what_is_asked_for_is_copied(s3: str, tmp_path: Path) -> None:
     lake = Lake.open(s3)
     for key in "abc":

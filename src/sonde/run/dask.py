@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Generic, Self
@@ -26,6 +25,7 @@ from distributed.versions import VersionMismatchWarning
 
 from sonde.errors import BackendError, SondeError
 from sonde.lake import Lake
+from sonde.release import release
 from sonde.run.execute import Setting
 from sonde.run.runner import (
     Answer,
@@ -112,7 +112,7 @@ class _Cluster(Generic[Task, Answer]):
             task,
             self._do,
             self._setting,
-            version("sonde"),
+            release(),
             key=key,
             pure=False,
             retries=0,
@@ -172,14 +172,14 @@ def _unable(error: Exception) -> BackendError:
     first_line = str(error).partition("\n")[0]
     return BackendError(
         f"the cluster cannot do what it is asked ({type(error).__name__}: {first_line}); "
-        f"install sonde {version('sonde')} with all it needs on the scheduler and the "
+        f"install sonde {release()} with all it needs on the scheduler and the "
         "workers, and run again"
     )
 
 
 def _on_worker(task: Task, do: Do[Task, Answer], setting: Setting, sonde: str) -> Answer:
     """Do a task, on a worker that may have joined a moment ago."""
-    if (own := version("sonde")) != sonde:
+    if (own := release()) != sonde:
         raise BackendError(_differs("a worker", "sonde", own, sonde))
     if not Lake.exists(setting.lake, setting.cache):
         raise BackendError(

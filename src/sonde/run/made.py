@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from sonde.errors import ConfigError
 from sonde.experiment import Experiment
 from sonde.metric import AnalysisBasis, DataSource
 from sonde.plan.steps import Estimate, Step, fingerprint
+from sonde.release import release
 from sonde.run.estimate import Estimated
 from sonde.run.outcome import STATISTICS_COLUMNS
 from sonde.sql import TableName, relation
@@ -73,7 +73,7 @@ def step_key(step: Step) -> str:
 
 def _rows(estimated: Estimated, sources: Tables, configuration: str) -> list[dict[str, object]]:
     about = {
-        "sonde": version("sonde"),
+        "sonde": release(),
         "configuration": configuration,
         "inputs": _inputs(estimated.step, sources),
         "query_id": query_id(estimated) or None,

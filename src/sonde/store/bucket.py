@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import obstore
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -48,6 +48,8 @@ class Bucket:
     cache: Cache
     options: dict[str, str]
     endpoint: str = ""
+
+    is_far: ClassVar[bool] = True
 
     @classmethod
     def of(cls, url: str, cache: Cache) -> Bucket:

@@ -40,6 +40,7 @@ class Folder:
         return str(self.root)
 
     options = None
+    is_far = False
 
     def folder(self, table: str) -> str:
         """The name of a table's folder: its path."""

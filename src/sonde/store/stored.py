@@ -49,6 +49,10 @@ class Store(Protocol):
         """The folder where files are read and written."""
 
     @property
+    def is_far(self) -> bool:
+        """Whether each question takes the time of a request."""
+
+    @property
     def options(self) -> dict[str, str] | None:
         """What Delta needs to know to reach the store."""
 
