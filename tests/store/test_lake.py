@@ -87,6 +87,7 @@ def test_new_columns_are_added(bucket: str) -> None:
     assert found == {"1": None, "2": "new"}
 
 
+@pytest.mark.slow
 def test_a_log_whose_beginning_is_gone(s3: str) -> None:
     """Delta removes what is older than its last checkpoints."""
     lake = Lake.open(s3)

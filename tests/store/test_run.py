@@ -21,6 +21,7 @@ SLUG = browser.SLUG
 EXACT = browser.DEFINITIONS.replace(
     '"active_hours_sum"', '"CAST(active_hours_sum * 1000 AS INT64)"'
 )
+WEEKLY = browser.EXPERIMENT.replace('daily = ["active_hours"]\n', "")
 TOLD = {
     "plan": ("plan", *DATE, "--format", "json"),
     "results": ("results", SLUG, "--format", "json"),
@@ -68,7 +69,7 @@ def written(project: Path) -> dict[str, bytes]:
 def test_every_command_as_with_a_folder(
     tmp_path: Path, s3: str, capsys: pytest.CaptureFixture[str], windows: str
 ) -> None:
-    here = make_project(tmp_path / "here", definitions=EXACT)
+    here = make_project(tmp_path / "here", definitions=EXACT, experiment=WEEKLY)
     with (here / "sonde.toml").open("a") as settings:
         settings.write(f'[run]\nwindows = "{windows}"\nworkers = 1\n')
     there = moved(here, tmp_path / "there", s3)
