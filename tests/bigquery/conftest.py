@@ -13,11 +13,14 @@ collect_ignore = ["server.py"]  # runs in the emulator's own environment
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def installed() -> None:
+    """Skips where the emulator's environment is absent; `make test` makes it."""
     if not python().exists():
-        pytest.skip(
-            "there is no environment for bqemulator; `make .venv-bqemulator/stamp` makes it"
-        )
+        pytest.skip("there is no .venv-bqemulator; `make .venv-bqemulator/stamp` makes it")
+
+
+@pytest.fixture(scope="session")
+def server(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     log: Path = tmp_path_factory.mktemp("bigquery") / "log"
     with Emulator(log).running() as started:
         yield started

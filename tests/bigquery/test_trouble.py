@@ -153,7 +153,9 @@ def known(emulator: Emulator, dataset: str) -> set[object]:
     return {row["metric"] for row in emulator.rows(f"SELECT DISTINCT metric FROM {view}")}
 
 
-def test_the_emulator_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_emulator_restarts(
+    installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends in the middle of a run; the next completes it, and nothing is lost or doubled."""
     kept = tmp_path / "kept"
     kept.mkdir()

@@ -105,6 +105,8 @@ class RemoteTables:
             f"WHERE table_name = '{name}'"
         )
         for partition, number, modified in rows:
+            if partition == "__UNPARTITIONED__":
+                continue  # what is being streamed comes to its day, and changes that
             yield Part(f"{path}${partition}:{number}:{modified}", _days(partition))
 
 
