@@ -46,6 +46,7 @@ select_expression = "COALESCE(SUM(active_hours_sum), 0)"
 
 [metrics.share]
 depends_on = ["hours", "seen"]
+analysis_bases = ["enrollments"]
 
 [data_sources.clients_daily]
 from_expression = "mozdata.telemetry.clients_daily"

@@ -27,6 +27,9 @@ preenrollment_weekly = ["active_hours"]
 [metrics.active_hours.statistics.linear_model_mean]
 drop_highest = 0
 
+[metrics.hours_last_seen]
+analysis_bases = ["enrollments"]
+
 [metrics.hours_last_seen.statistics.sum]
 """
 
@@ -63,10 +66,10 @@ def ran(server: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_names(ran: Path, emulator: Emulator) -> None:
     bases = ("enrollments", "exposures")
-    sources = ("clients_daily", "clients_last_seen")
     assert set(tables(emulator)) == {
         "enrollments_test_experiment",
-        *(f"test_experiment_{b}_{s}_week_1" for b in bases for s in sources),
+        *(f"test_experiment_{b}_clients_daily_week_1" for b in bases),
+        "test_experiment_enrollments_clients_last_seen_week_1",
         *(f"test_experiment_{b}_clients_daily_preenrollment_week_1" for b in bases),
         *(f"test_experiment_{b}_weekly" for b in bases),
         *(f"test_experiment_{b}_preenrollment_weekly" for b in bases),
