@@ -13,13 +13,17 @@ TIB = 2**40
 
 @dataclass(frozen=True)
 class Account:
-    """Who pays, and where tables are written. max_cost: of a run, in the money of the price."""
+    """Who pays, and where tables are written. max_cost: of a run, in the money of the price.
+
+    emulator: its address, to be asked in place of BigQuery, without credentials.
+    """
 
     project: str
     dataset: str
     location: str | None = None
     price_per_tib: float = PRICE
     max_cost: float | None = None
+    emulator: str | None = None
 
     def price(self, size: int) -> float:
         """Of reading so many bytes.

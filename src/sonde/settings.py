@@ -27,6 +27,7 @@ from sonde.window import WindowsFrom
 from sonde.wire.names import METRIC_HUB
 
 FILE = "sonde.toml"
+EMULATOR = "BIGQUERY_EMULATOR_HOST"  # as Google's client has it
 
 
 class WarehouseKind(enum.StrEnum):
@@ -105,7 +106,7 @@ def read_settings(document: Document, folder: Path, environment: Mapping[str, st
     tables = dict(reading.tables())
     platforms = dict(reading.platforms())
     login = reading.login(value, folder)
-    bigquery = reading.bigquery(value)
+    bigquery = reading.bigquery(value, environment.get(EMULATOR))
     reading.finish()
     return Settings(
         folder=folder,
@@ -398,7 +399,7 @@ class _Reading:
             return PasswordLogin(_absolute(users, folder)) if users else None
         return ProxyLogin(header, proxies, value["SONDE_SERVE_PRIVATE_USERS"])
 
-    def bigquery(self, value: Mapping[str, Any]) -> Account | None:
+    def bigquery(self, value: Mapping[str, Any], emulator: str | None) -> Account | None:
         """Where BigQuery is, if that is the warehouse; complains of what goes with the other."""
         given = {
             name: value[f"SONDE_WAREHOUSE_{name.upper()}"]
@@ -420,7 +421,7 @@ class _Reading:
             self.refuse(
                 ("tables",), "BigQuery reads tables by the names that SQL has; leave them out"
             )
-        return Account(**given)
+        return Account(**given, emulator=emulator)
 
     def platforms(self) -> Iterator[tuple[str, Platform]]:
         """The platforms of the file; a built-in one keeps what the file does not say."""

@@ -96,9 +96,7 @@ def bigquery(server: Emulator):
     names = [frame_column(f.name).strip("`") for f in table.schema]
     plain = table.rename_columns(names).to_pylist()
     client.load_table_from_json(plain, f"{PROJECT}.{DATASET}.frame").result(retry=None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BIGQUERY_EMULATOR_HOST", server.url)
-        yield BigQuery(Account(PROJECT, DATASET))
+    return BigQuery(Account(PROJECT, DATASET, emulator=server.url))
 
 
 @pytest.fixture(params=ENGINES)

@@ -17,9 +17,11 @@ from tests.bigquery.emulator import PROJECT, Emulator
 FIRST, SECOND = date(2020, 4, 1), date(2020, 4, 2)
 
 
-def versions(table: str) -> list[str]:
+def versions(emulator: Emulator, table: str) -> list[str]:
     """Of the rows of each day, as a new run finds them."""
-    found = RemoteTables(BigQuery(Account(PROJECT, "x"))).find(TableName.parse(table))
+    found = RemoteTables(BigQuery(Account(PROJECT, "x", emulator=emulator.url))).find(
+        TableName.parse(table)
+    )
     assert found.last in (None, SECOND)
     return [found.version(day, day) for day in (FIRST, SECOND)]
 
@@ -37,22 +39,24 @@ def table(emulator: Emulator) -> str:
 @pytest.mark.parametrize("name", ["rows_of", "seen"])
 def test_late_rows_concern_their_day(emulator: Emulator, table: str, name: str) -> None:
     """Of a table partitioned by day, and of a view of it."""
-    before = versions(f"watched.days.{name}")
-    assert before == versions(f"watched.days.{name}")
+    before = versions(emulator, f"watched.days.{name}")
+    assert before == versions(emulator, f"watched.days.{name}")
     emulator.rows(f"INSERT INTO `{table}` VALUES (DATE '{SECOND}', 3)")
-    after = versions(f"watched.days.{name}")
+    after = versions(emulator, f"watched.days.{name}")
     assert after[0] == before[0]
     assert after[1] != before[1]
 
 
 def test_a_view_that_is_another(emulator: Emulator, table: str) -> None:
-    before = versions("watched.days.seen")
+    before = versions(emulator, "watched.days.seen")
     emulator.rows(
         f"CREATE OR REPLACE VIEW `watched.days.seen` AS SELECT * FROM `{table}` WHERE n > 1"
     )
-    assert all(old != new for old, new in zip(before, versions("watched.days.seen"), strict=True))
+    assert all(
+        old != new for old, new in zip(before, versions(emulator, "watched.days.seen"), strict=True)
+    )
 
 
 def test_a_table_that_is_not_there(emulator: Emulator) -> None:
     with pytest.raises(DataError, match=r"table a\.b\.c is not there, or may not be seen"):
-        versions("a.b.c")
+        versions(emulator, "a.b.c")

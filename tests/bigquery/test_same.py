@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from sonde.project import Project
 from sonde.run.execute import Done, Failed
 from tests.bigquery import crowd
 from tests.bigquery.emulator import Emulator
-from tests.run.test_analysis import estimates, run
+from tests.run.test_analysis import RUN_DATE, estimates
 
 SEVERAL = (
     "3 units are enrolled in several branches and left out of the results; "
@@ -32,7 +33,8 @@ def both(server: Emulator, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", server.url)
         for folder in (here, there):
-            reports = run(folder)
+            project = Project.open(folder)
+            reports = list(project.run(project.work(RUN_DATE), 1))
             problems = [p.message for r in reports if isinstance(r, Done) for p in r.problems]
             assert problems == [SEVERAL]
             assert [r.problem for r in reports if isinstance(r, Failed)] == []

@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from sonde.project import Project
 from tests import browser
 from tests.bigquery import crowd
 from tests.bigquery.emulator import PROJECT, Emulator, fill_telemetry
-from tests.run.test_analysis import RUN_DATE, opened
+from tests.run.test_analysis import RUN_DATE
 
 DATASET = "named"
 EXPERIMENT = """
@@ -42,6 +43,11 @@ def project(
     with (folder / "sonde.toml").open("a") as file:
         file.write(crowd.warehouse(dataset, more))
     return folder
+
+
+def opened(folder: Path) -> Project:
+    """With the environment, which says where the emulator is."""
+    return Project.open(folder)
 
 
 def run(folder: Path, as_of: date = RUN_DATE) -> int:

@@ -14,9 +14,9 @@ from sonde.warehouse.bigquery import BigQuery
 from tests import browser
 from tests.bigquery import test_tables as whole
 from tests.bigquery.emulator import PROJECT, Emulator, fill_telemetry
-from tests.bigquery.test_tables import run, tables
+from tests.bigquery.test_tables import opened, run, tables
 from tests.commands import ended
-from tests.run.test_analysis import RUN_DATE, opened
+from tests.run.test_analysis import RUN_DATE
 
 DAY = "--date=2020-04-12"
 WEEK = "test_experiment_enrollments_clients_daily_week_1"
@@ -69,7 +69,7 @@ def test_a_run_over_the_limit_does_nothing(
 
 def test_a_query_that_grew_over_the_limit(emulator: Emulator) -> None:
     """BigQuery itself holds to the limit, whatever was said before."""
-    account = Account(PROJECT, "dear", price_per_tib=1024, max_cost=0.5)
+    account = Account(PROJECT, "dear", None, 1024, max_cost=0.5, emulator=emulator.url)
     with pytest.raises(CostLimitError, match=r"limit for bytes billed; .* raise it in sonde.toml"):
         BigQuery(account).rows("SELECT * FROM `mozdata.telemetry.clients_daily`")
 

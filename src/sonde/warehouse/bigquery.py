@@ -1,14 +1,13 @@
 """BigQuery, through Google's client: statements, tables with labels, and what they cost.
 
 The client is imported when it is first needed: most commands never do. Credentials are found in
-Google's usual ways. With BIGQUERY_EMULATOR_HOST set, an emulator is asked, without any.
+Google's usual ways.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,6 @@ from typing import Any
 from sonde.account import Account, CostLimitError
 from sonde.errors import BackendError, ConfigError, DataError
 
-EMULATOR = "BIGQUERY_EMULATOR_HOST"
 FINGERPRINT = "sonde_fingerprint"  # the label that says what a table was made from
 _TRIES = 5
 _SECONDS = 600.0  # that a request is tried again for
@@ -39,7 +37,7 @@ class BigQuery:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.bytes_read = 0
-        self._emulator = os.environ.get(EMULATOR)
+        self._emulator = account.emulator
         self._bigquery = _client_library()
         self._made: set[str] = set()
         self._client = self._connected()
@@ -192,6 +190,7 @@ class BigQuery:
         if self._emulator is not None:
             credentials = importlib.import_module("google.auth.credentials")
             found["credentials"] = credentials.AnonymousCredentials()
+            found["client_options"] = {"api_endpoint": self._emulator}
         with _errors("", self.account):
             return self._bigquery.Client(**found)
 
