@@ -32,7 +32,7 @@ CONTINUOUS = tuple(kind for kind in KINDS if kind != "bootstrap_mean")
 # Its density compares every row with every place: at many rows it takes minutes.
 SHORT = tuple(kind for kind in KINDS if kind != "kernel_density_estimate")
 MANY = 5_000_000
-TIMES = 80  # less CPU than Jetstream
+TIMES = 80  # less CPU than Jetstream, of the whole scorecard
 
 Measured = Mapping[str, Any]
 
@@ -149,20 +149,21 @@ def jetstream_lines(
         cpu, mine = theirs[metric]["cpu"], ours[metric]["cpu"]
         name = f"{metric}: {len(kinds)} statistics"
         yield Line(f"{name}, Jetstream", cpu, "", theirs[metric]["peak"])
-        yield _faster(f"{name}, sonde", mine, cpu, ours[metric]["peak"])
+        yield Line(f"{name}, sonde", mine, _times(mine, cpu), ours[metric]["peak"])
         times = (f"{kind} {each:.1f}" for kind, each in theirs[metric]["by_kind"].items())
         yield f"    Jetstream's seconds: {', '.join(times)}"
     if len(theirs) == 2:
         cpu = 8 * theirs["searches"]["cpu"] + 2 * theirs["session_len"]["cpu"]
         yield Line("all, Jetstream: 8 x searches + 2 x session_len, scaled", cpu)
-        yield _faster("all, sonde", ours["all"]["cpu"], cpu, ours["all"]["peak"])
+        mine, peak = ours["all"]["cpu"], ours["all"]["peak"]
+        target, reached = f">= {TIMES} times less", cpu >= TIMES * mine
+        yield Line("all, sonde", mine, _times(mine, cpu), peak, target, reached)
     for metric, result in theirs.items():
         yield from compare(ours["all"]["found"], result, metric)
 
 
-def _faster(name: str, mine: float, cpu: float, peak: float) -> Line:
-    target = f">= {TIMES} times less"
-    return Line(name, mine, f"{cpu / mine:.0f} times less", peak, target, cpu >= TIMES * mine)
+def _times(mine: float, theirs: float) -> str:
+    return f"{theirs / mine:.0f} times less"
 
 
 def compare(ours: Mapping[str, Any], theirs: Measured, metric: str) -> Iterator[str]:

@@ -69,7 +69,7 @@ def compare_forms(duck: duckdb.DuckDBPyConnection, items: Iterable[Item]) -> tup
         changed = [i for i, text in longer.items() if text != expression(i.text)]
         if changed and prepared(duck, source, [item.text for item in changed]) is None:
             for item in changed:
-                sql = metrics_query(source, [item])
+                sql = f"{metrics_query(source, [item])}\nORDER BY e.analysis_id, e.branch"
                 other = sql.replace(expression(item.text), longer[item])
                 compared += 1
                 if duck.execute(sql).fetchall() != duck.execute(other).fetchall():
