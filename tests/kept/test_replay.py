@@ -189,7 +189,7 @@ class TestDifferent:
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(sonde.run.made, "version", lambda _: "99")
+        monkeypatch.setattr(sonde.run.made, "release", lambda: "99")
         code, text = said(project, capsys, *SOME)
         assert code == 0
         assert "clients_daily: same numbers\n  sonde: " in text
