@@ -103,7 +103,8 @@ class Emulator:
         self.rows(f"CREATE OR REPLACE TABLE `{path}` ({columns}) PARTITION BY submission_date")
         config = bigquery.LoadJobConfig(write_disposition="WRITE_TRUNCATE")
         plain = json.loads(json.dumps(rows.to_pylist(), default=str))
-        client.load_table_from_json(plain, path, job_config=config).result(retry=None)
+        job = client.load_table_from_json(plain, path, job_config=config, timeout=60)
+        job.result(retry=None, timeout=60)
 
 
 def fill_telemetry(emulator: Emulator, tables: Mapping[str, tuple[str, ...]] = TELEMETRY) -> None:

@@ -21,6 +21,7 @@ from sonde.errors import BackendError, ConfigError, DataError
 FINGERPRINT = "sonde_fingerprint"  # the label that says what a table was made from
 _TRIES = 5
 _SECONDS = 600.0  # that a request is tried again for
+_REQUEST = 60.0  # seconds that one request may take; a query itself takes as long as it takes
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class BigQuery:
         """The tables and views of a dataset, each with its labels; none without the dataset."""
         with _errors("", self.account):
             try:
-                listed = self._client.list_tables(self._path(dataset), retry=self._retry)
+                listed = self._client.list_tables(
+                    self._path(dataset), retry=self._retry, timeout=_REQUEST
+                )
                 return {each.table_id: dict(each.labels) for each in listed}
             except self._google.NotFound:
                 return {}
@@ -73,14 +76,14 @@ class BigQuery:
     def columns(self, dataset: str, name: str) -> dict[str, str]:
         """Names and types of a table's columns."""
         with _errors("", self.account):
-            table = self._client.get_table(self._path(dataset, name), retry=self._retry)
+            table = self._get(self._path(dataset, name))
             return {field.name: field.field_type for field in table.schema}
 
     def get_table(self, path: str) -> Any:
         """What is known of a table; None when it is not there, or may not be seen."""
         with _errors("", self.account):
             try:
-                return self._client.get_table(path, retry=self._retry)
+                return self._get(path)
             except (self._google.NotFound, self._google.Forbidden):
                 return None
 
@@ -119,15 +122,17 @@ class BigQuery:
         with _errors("", self.account):
             path = self._path(dataset, name)
             plain = json.loads(json.dumps(list(rows), default=str))
-            job = self._client.load_table_from_json(plain, path, job_config=config)
-            job.result(retry=self._retry)
+            job = self._client.load_table_from_json(
+                plain, path, job_config=config, timeout=_REQUEST
+            )
+            job.result(**self._waiting)
         self._describe(dataset, name, description, labels)
 
     def drop(self, dataset: str, name: str) -> None:
         """Remove a table or view; one that is not there is no error."""
         with _errors("", self.account):
             self._client.delete_table(
-                self._path(dataset, name), not_found_ok=True, retry=self._retry
+                self._path(dataset, name), not_found_ok=True, retry=self._retry, timeout=_REQUEST
             )
 
     def _describe(
@@ -136,11 +141,11 @@ class BigQuery:
         fields = ["labels"] if description is None else ["labels", "description"]
         with _errors("", self.account):
             for _ in range(_TRIES):
-                table = self._client.get_table(self._path(dataset, name), retry=self._retry)
+                table = self._get(self._path(dataset, name))
                 table.labels = {**table.labels, "last_updated": str(int(time.time())), **labels}
                 table.description = description or table.description
                 with suppress(self._google.PreconditionFailed):  # another batch made the same
-                    self._client.update_table(table, fields, retry=self._retry)
+                    self._client.update_table(table, fields, retry=self._retry, timeout=_REQUEST)
                     return
         raise BackendError(f"{dataset}.{name} kept changing meanwhile; run again")
 
@@ -150,15 +155,17 @@ class BigQuery:
         path = self._path(dataset)
         with _errors("", self.account):
             try:  # whoever may write into a dataset may not make one
-                self._client.get_dataset(path, retry=self._retry)
+                self._client.get_dataset(path, retry=self._retry, timeout=_REQUEST)
             except self._google.NotFound:
-                self._client.create_dataset(path, exists_ok=True, retry=self._retry)
+                self._client.create_dataset(
+                    path, exists_ok=True, retry=self._retry, timeout=_REQUEST
+                )
         self._made.add(dataset)
 
     def _done(self, sql: str) -> list[Any]:
         with _errors(sql, self.account):
             job = self._query(sql)
-            rows = list(job.result(retry=self._retry))
+            rows = list(job.result(**self._waiting))
             self.bytes_read += job.total_bytes_processed or 0
             return rows
 
@@ -167,7 +174,12 @@ class BigQuery:
         if not dry_run and self.account.max_bytes is not None:
             config.maximum_bytes_billed = self.account.max_bytes
         again = {} if self._emulator is None else {"job_retry": None}
-        return self._client.query(sql, job_config=config, retry=self._retry, **again)
+        return self._client.query(
+            sql, job_config=config, retry=self._retry, timeout=_REQUEST, **again
+        )
+
+    def _get(self, path: str) -> Any:
+        return self._client.get_table(path, retry=self._retry, timeout=_REQUEST)
 
     def _path(self, *names: str) -> str:
         return ".".join([self.account.project, *names])
@@ -184,6 +196,12 @@ class BigQuery:
         return importlib.import_module("google.cloud.bigquery.retry").DEFAULT_RETRY.with_timeout(
             _SECONDS
         )
+
+    @property
+    def _waiting(self) -> dict[str, Any]:
+        """How to wait for a job. An emulator that is not done within a minute has stopped."""
+        patience = {} if self._emulator is None else {"timeout": _REQUEST}
+        return {"retry": self._retry, **patience}
 
     def _connected(self) -> Any:
         found: dict[str, Any] = {"project": self.account.project, "location": self.account.location}
@@ -218,7 +236,13 @@ def _errors(sql: str, account: Account) -> Iterator[None]:
             "BigQuery needs Google's credentials, and there are none; run `gcloud auth "
             "application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
         ) from error
-    except (auth.TransportError, requests.ConnectionError, google.RetryError) as error:
+    except (
+        auth.TransportError,
+        requests.ConnectionError,
+        requests.Timeout,
+        google.RetryError,
+        TimeoutError,
+    ) as error:
         raise BackendError(
             f"BigQuery cannot be reached: {_reached(error)}; try again when the network is back"
         ) from error
