@@ -14,6 +14,7 @@ from sonde.sql.dialects import DUCKDB, Dialect
 from sonde.stats.pretreatment import (
     Divide,
     FillNulls,
+    Keep,
     KeepAbove,
     KeepBelow,
     KeepFinite,
@@ -50,7 +51,8 @@ class Treatment:
             made = name
             for depth, step in enumerate(steps):
                 source, made = made, f"{name}|{len(self._made)}_{depth}"
-                sql = treated(source, step, self._dialect)
+                has_dropped = any(isinstance(each, Keep) for each in steps[:depth])
+                sql = treated(source, step, self._dialect, has_dropped=has_dropped)
                 self._layer(depth).append(f"{sql} AS {self._dialect.name(made)}")
             self._made[key] = made
         return self._made[key]
@@ -74,11 +76,15 @@ class Treatment:
         return relation
 
 
-def treated(column: str, step: Step, dialect: Dialect = DUCKDB) -> str:
-    """One step on one column.
+def treated(
+    column: str, step: Step, dialect: Dialect = DUCKDB, *, has_dropped: bool = False
+) -> str:
+    """One step on one column. has_dropped: whether an earlier step drops rows.
+
+    Such a step drops rows with a null, too: from then on a null is a row that is gone.
 
     >>> treated("x", KeepAbove(2.0))
-    'CASE WHEN CAST("x" AS DOUBLE) > 2.0::DOUBLE THEN "x" END'
+    'CASE WHEN CAST("x" AS DOUBLE) > 2.0::DOUBLE AND NOT isnan(CAST("x" AS DOUBLE)) THEN "x" END'
     """
     name, number, literal = dialect.name(column), dialect.number(column), dialect.literal
     is_nan = dialect.is_nan(number)
@@ -90,7 +96,8 @@ def treated(column: str, step: Step, dialect: Dialect = DUCKDB) -> str:
         case KeepBelow(bound):
             return f"CASE WHEN {number} < {_bound(bound, number, dialect)} THEN {name} END"
         case KeepAbove(bound):
-            return f"CASE WHEN {number} > {_bound(bound, number, dialect)} THEN {name} END"
+            above = f"{number} > {_bound(bound, number, dialect)}"  # to DuckDB, NaN is, too
+            return f"CASE WHEN {above} AND NOT {is_nan} THEN {name} END"
         case Divide(by):
             return f"{number} / {literal(by)}"
         case Logarithm(base):
@@ -101,7 +108,8 @@ def treated(column: str, step: Step, dialect: Dialect = DUCKDB) -> str:
                 f"WHEN {number} IS NOT NULL THEN {literal(math.nan)} END"
             )
         case FillNulls(value):
-            return f"CASE WHEN {name} IS NULL OR {is_nan} THEN {literal(value)} ELSE {number} END"
+            is_null = is_nan if has_dropped else f"{name} IS NULL OR {is_nan}"
+            return f"CASE WHEN {is_null} THEN {literal(value)} ELSE {number} END"
         case _:
             assert_never(step)
 
