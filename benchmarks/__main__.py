@@ -12,6 +12,7 @@ PARTS = (
     "demonstration",
     "runners",
     "incremental",
+    "forty",
     "publication",
     "serving",
 )
